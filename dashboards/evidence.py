@@ -1,0 +1,279 @@
+"""What the exporter sees: a foundation as it is now, the BBS's reachability, every diego-api pod, the view's age."""
+
+from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
+from grafana_foundation_sdk.models import common
+
+from dashboards.panels import (
+    BLUE,
+    FOUNDATION_OR_NONE,
+    GREEN,
+    RED,
+    YELLOW,
+    Query,
+    latest,
+    now,
+    rate,
+    series,
+    thresholds,
+    timeline,
+)
+
+EXPORTER = 'vantage="exporter"'
+
+_EXACTLY_ONE = thresholds(RED, (1, GREEN), (2, RED))
+_YES = thresholds(RED, (1, GREEN))
+_NONE_MISSING = thresholds(GREEN, (1, RED))
+
+# In seconds. The API server's bookmarks come about once a minute; a view without any for longer is lost.
+_AGE = thresholds(GREEN, (60, YELLOW), (120, RED))
+
+
+def now_panels() -> list[stat.Panel]:
+    """Whether it is broken at this moment: the line that is repeated for each foundation."""
+    missing = f"{latest('diego_cloud_controller_pods_desired')} - {latest('diego_cloud_controller_pods_ready')}"
+    return [
+        now(
+            "BBS reachable",
+            "A TCP connect from the exporter to the BBS. Red: `cf push` fails with CF-StagerUnavailable (170010);"
+            " running apps go on. Let the remediation work; where it does not, run `diego-runbook check FOUNDATION`."
+            " Unknown: the probe proved nothing, or no exporter is up; see *The programs*.",
+            latest("diego_bbs_tcp_reachable", where=EXPORTER),
+            levels=_YES,
+            texts={0: ("unreachable", RED), 1: ("reachable", GREEN)},
+        ),
+        now(
+            "Active leaders",
+            "diego-api pods that carry the active label. Exactly one is right. Red, none: nobody holds the lock; is"
+            " Locket's database up? Red, two or more: a failover for some seconds, else a split brain or a stale"
+            " label; compare with the serving pods, and never restart before a person has looked.",
+            latest("diego_bbs_active_leaders"),
+            levels=_EXACTLY_ONE,
+            texts={0: ("none", RED)},
+        ),
+        now(
+            "Serving pods",
+            "diego-api pods that accept on their own address: who really leads, whatever the label says. Exactly"
+            " one is right. Red, none: no BBS got the lock; a restart helps if the database is up. Red, two or more:"
+            " a split brain; a person decides which one stays.",
+            latest("diego_bbs_serving_pods"),
+            levels=_EXACTLY_ONE,
+            texts={0: ("none", RED)},
+        ),
+        now(
+            "diego-api",
+            "Whether enough diego-api pods are fully ready. Ready says nothing about leadership. Red: see which pod"
+            " and which container below, then `kubectl describe` that pod.",
+            latest("diego_api_ready"),
+            levels=_YES,
+            texts={0: ("not ready", RED), 1: ("ready", GREEN)},
+        ),
+        now(
+            "Age of the view",
+            "How long ago the exporter last knew the foundation's pods to be as shown. Red: the Kubernetes API does"
+            " not answer the exporter, so trust none of the pods' values; check the API server and the exporter's"
+            " log.",
+            f"time() - {latest('diego_kubernetes_last_sync_timestamp_seconds')}",
+            levels=_AGE,
+            unit="s",
+        ),
+        now(
+            "Cloud Controller",
+            "How many of its pods are not fully ready. Red: the remediation asks the ready ones whether they reach"
+            " the BBS, and proves nothing without any; mend the Cloud Controller (`kubectl get pod`) before Diego.",
+            missing,
+            levels=_NONE_MISSING,
+            texts={0: ("all ready", GREEN)},
+            unit="suffix: not ready",
+        ),
+    ]
+
+
+def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
+    """Since when, and how it is known."""
+    of_alerts = f'alertname=~"Diego.+", {FOUNDATION_OR_NONE}'
+    return [
+        timeline(
+            "Alerts",
+            "diego-medic's alerts. Red, one fires: its `runbook_url` says what to do; those with"
+            " `remediation=restart-diego-api` are worked on by the webhook. Empty also where Prometheus did not load"
+            " the rules.",
+            [
+                # One line for an alert on its whole way: without an aggregation, pending and firing are two series.
+                Query(
+                    expr=f'max by (alertname, foundation) (ALERTS{{alertstate="pending", {of_alerts}}} * 1'
+                    f' or ALERTS{{alertstate="firing", {of_alerts}}} * 2)',
+                    legend="{{alertname}} {{foundation}}",
+                )
+            ],
+            texts={1: ("pending", YELLOW), 2: ("firing", RED)},
+            no_value="no alert is pending or firing",
+        ),
+        timeline(
+            "Reachable",
+            "The BBS from the exporter and, during a run, from inside the Cloud Controller; Locket's database where"
+            " it is configured. Red BBS, green database: the incident that a restart mends. Red database: mend it"
+            " first, no BBS can lead without it. The two vantages disagree: look at the Service and the network"
+            " between them.",
+            [
+                Query(
+                    expr=latest("diego_bbs_tcp_reachable", by="foundation, vantage"),
+                    legend="{{foundation}}: BBS from the {{vantage}}",
+                ),
+                Query(expr=latest("diego_database_tcp_reachable"), legend="{{foundation}}: database"),
+            ],
+            texts={0: ("unreachable", RED), 1: ("reachable", GREEN)},
+        ),
+        series(
+            "Probes by result",
+            "How the probes of the BBS end. Refused: the address answers, nobody listens. Timeout or unreachable:"
+            " the way there is broken. Dns: no endpoint, or no DNS. Reset and tls: something listens and hangs up;"
+            " check the certificates. Error: none of these; read the exporter's log.",
+            [
+                Query(
+                    expr=f"{rate('diego_bbs_probes_total', by='foundation, vantage, result')} > 0",
+                    legend="{{foundation}} from the {{vantage}}: {{result}}",
+                )
+            ],
+            unit="cps",
+            draw=common.GraphDrawStyle.BARS,
+        ),
+        series(
+            "Duration of probes",
+            "Median and 99th percentile. Above a second: the BBS or the network is overloaded, and time-outs are"
+            " near; look at the BBS's own metrics before you restart anything.",
+            [
+                Query(
+                    expr=f"histogram_quantile({quantile}, "
+                    f"{rate('diego_bbs_probe_duration_seconds_bucket', by='foundation, vantage, le')})",
+                    legend=f"{{{{foundation}}}} from the {{{{vantage}}}}: {name}",
+                )
+                for quantile, name in ((0.5, "median"), (0.99, "p99"))
+            ],
+            unit="s",
+            levels=thresholds(GREEN, (1, RED)),
+        ),
+    ]
+
+
+def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
+    """Which pod leads, serves, is ready; a gap means that the pod is gone or nothing is known of it."""
+    pod = "foundation, pod"
+    legend = "{{foundation}} {{pod}}"
+    count = [("desired", "desired"), ("ready", "ready"), ("terminating", "terminating")]
+    return [
+        timeline(
+            "Leader by label",
+            "Which pod carries the active label. One at a time is right. None green for more than a minute: nobody"
+            " leads. Green here and not serving below: the label is stale.",
+            [Query(expr=latest("diego_api_pod_active", by=pod), legend=legend)],
+            texts={0: ("passive", BLUE), 1: ("active", GREEN)},
+        ),
+        timeline(
+            "Serving",
+            "Which pod accepts connections on its own address; a passive one does not listen, by design. None"
+            " green: no BBS holds the lock; see whether the database is up. Two green for more than some seconds: a"
+            " split brain; do not restart, a person decides. Green here and passive above: the Service does not lead"
+            " to the leader.",
+            [Query(expr=latest("diego_api_pod_serving", by=pod), legend=legend)],
+            texts={0: ("not listening", BLUE), 1: ("serving", GREEN)},
+        ),
+        timeline(
+            "Fully ready",
+            "Running, with every container ready. Red for more than some minutes: `kubectl describe` the pod and"
+            " read the logs of the container that is not ready.",
+            [Query(expr=latest("diego_api_pod_ready", by=pod), legend=legend)],
+            texts={0: ("not ready", RED), 1: ("ready", GREEN)},
+        ),
+        timeline(
+            "Containers that are not ready",
+            "In each diego-api pod: what kubectl's READY column lacks. Red: that many are not ready; `kubectl logs"
+            " --previous` tells why one restarted.",
+            [
+                Query(
+                    expr=f"{latest('diego_api_pod_containers', by=pod)}"
+                    f" - {latest('diego_api_pod_containers_ready', by=pod)}",
+                    legend=legend,
+                )
+            ],
+            texts={0: ("none", GREEN)},
+            levels=_NONE_MISSING,
+            height=8,
+            span=12,
+        ),
+        series(
+            "Restarts of containers",
+            "Since each pod was made; a step up is a restart. Steps again and again: the container crashes, which"
+            " another restart of the pod does not mend; read `kubectl logs --previous`.",
+            [Query(expr=latest("diego_api_pod_container_restarts_total", by=pod), legend=legend)],
+            decimals=0,
+        ),
+        series(
+            "diego-api pods",
+            "Ready below desired for more than some minutes: see which pod above. Terminating for more than its"
+            " grace period: its node is probably gone; a person must remove the pod.",
+            [
+                Query(expr=latest(f"diego_api_pods_{name}"), legend=f"{{{{foundation}}}}: {text}")
+                for name, text in count
+            ],
+            decimals=0,
+        ),
+        series(
+            "Cloud Controller pods",
+            "Ready below desired: the Cloud Controller itself is degraded. With none ready the remediation cannot"
+            " prove that the BBS is unreachable, and does nothing; mend these pods first.",
+            [
+                Query(expr=latest(f"diego_cloud_controller_pods_{name}"), legend=f"{{{{foundation}}}}: {name}")
+                for name in ("desired", "ready")
+            ],
+            decimals=0,
+        ),
+    ]
+
+
+def view_panels() -> list[statetimeline.Panel | timeseries.Panel]:
+    """How far what is shown above can be trusted."""
+    return [
+        series(
+            "Age of what is known",
+            "Since the last word from Kubernetes, and since the last probe of the BBS; the freshest of all"
+            " exporters. Above the red line: what the panels show is old. Check the Kubernetes API, then the"
+            " exporter's log.",
+            [
+                Query(
+                    expr=f"time() - {latest('diego_kubernetes_last_sync_timestamp_seconds')}",
+                    legend="{{foundation}}: pods",
+                ),
+                Query(
+                    expr=f"time() - {latest('diego_bbs_last_probe_timestamp_seconds', where=EXPORTER)}",
+                    legend="{{foundation}}: BBS",
+                ),
+            ],
+            unit="s",
+            levels=_AGE,
+        ),
+        series(
+            "Requests to Kubernetes by code",
+            "What the exporters ask. Codes 401 and 403: credentials or permissions, see the Roles in docs/. 429 and"
+            " 5xx: the API server is overloaded or down. 410 now and then is normal: a watch starts anew.",
+            [
+                Query(
+                    expr=f"{rate('diego_kubernetes_requests_total', by='foundation, verb, code')} > 0",
+                    legend="{{foundation}}: {{verb}} {{code}}",
+                )
+            ],
+            unit="cps",
+            draw=common.GraphDrawStyle.BARS,
+        ),
+        timeline(
+            "In sync, by exporter",
+            "Whether each exporter's watch of the foundation is alive. All red: its API server does not answer. One"
+            " red: that exporter cannot reach it; read its log. Its last values stand for `staleness` and then go.",
+            [
+                Query(
+                    expr=latest("diego_kubernetes_synced", by="foundation, instance"),
+                    legend="{{foundation}} by {{instance}}",
+                )
+            ],
+            texts={0: ("lost", RED), 1: ("in sync", GREEN)},
+        ),
+    ]

@@ -1,0 +1,65 @@
+"""`diego-exporter`: watches the foundations of the config and publishes what it sees. It never writes to a cluster."""
+
+import sys
+from collections.abc import Sequence
+from random import Random
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CollectorRegistry
+
+from exporter import program
+from exporter.config import Config
+from exporter.exposition import Exposition, Part
+from exporter.fleet import Fleet
+from exporter.metrics import FoundationCollector, Instruments
+from exporter.page import render
+from exporter.web_access import WebAccess
+
+NAME = "diego-exporter"
+
+
+class Exporter:
+    """The exporter inside of its frame."""
+
+    def __init__(self, start: program.Start) -> None:
+        registry = CollectorRegistry()
+        instruments = Instruments(registry)
+        self._fleet = Fleet(start.config, clock=start.clock, random=Random(), instruments=instruments)  # noqa: S311 - jitter
+        self.access = WebAccess(start.options.web_config_file)
+        self.middlewares: Sequence[Middleware] = (self.access.middleware,)
+        self.routes: Sequence[web.AbstractRouteDef] = ()
+        views = Part(
+            (FoundationCollector(self._fleet.looks), registry),
+            key=lambda: (instruments.version, self._fleet.key()),
+        )
+        self.exposition = Exposition(views, start.common)
+
+    def not_ready(self) -> str | None:
+        return self._fleet.not_ready()
+
+    def page(self) -> str:
+        rows = zip(self._fleet.looks(), self._fleet.observers, strict=True)
+        return render((look, str(observer.error or "")) for look, observer in rows)
+
+    def apply(self, config: Config) -> None:
+        self._fleet.apply(config)
+
+    async def run(self) -> None:
+        await self._fleet.run()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script; the exit code is that of `exporter.program`."""
+    return program.run(
+        argv,
+        name=NAME,
+        kind="exporter",
+        description="Watches the Diego BBS of Cloud Foundry on Kubernetes, and publishes Prometheus metrics.",
+        listen=":10889",
+        build=Exporter,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A foundation in a box: an embedded Kubernetes API, a stand-in Cloud Foundry on it, and switches to break it."""

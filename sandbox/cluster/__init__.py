@@ -1,0 +1,1 @@
+"""The cluster as a synchronous, deterministic state machine: no sockets, no tasks, no clock of its own."""

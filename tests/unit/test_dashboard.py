@@ -1,0 +1,165 @@
+"""*Diego foundations*: the committed file, and the rules that every panel keeps."""
+
+import ast
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards import build
+from tests.support import dashboard as reading
+
+REPOSITORY = Path(__file__).parents[2]
+DASHBOARD = reading.load()
+PANELS = reading.panels(DASHBOARD)
+
+each_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+
+
+def test_the_committed_file_is_what_the_code_generates() -> None:
+    assert build.main(["--check"]) == 0
+
+
+def test_the_check_reports_a_file_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main([], directory=tmp_path) == 0
+    assert build.main(["--check"], directory=tmp_path) == 0
+    written = tmp_path / "diego-foundations.json"
+    written.write_text(written.read_text("utf-8").replace("Diego foundations", "Something else"))
+
+    assert build.main(["--check"], directory=tmp_path) == 1
+    report = capsys.readouterr().err
+    assert "differs from what the code generates" in report
+    assert '-  "title": "Something else"' in report
+    assert "python -m dashboards.build" in report
+
+
+def test_the_check_reports_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--check"], directory=tmp_path) == 1
+    assert "is missing" in capsys.readouterr().err
+
+
+def test_grafana_10_and_11_load_it_without_plugins() -> None:
+    assert DASHBOARD["uid"] == "diego-foundations"
+    assert DASHBOARD["title"] == "Diego foundations"
+    assert DASHBOARD["schemaVersion"] == 38  # Grafana 10.0's
+    assert {panel["type"] for panel in DASHBOARD["panels"]} == {
+        "row", "stat", "state-timeline", "table", "timeseries",
+    }  # fmt: skip
+
+
+def test_panels_have_ids_of_their_own() -> None:
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_titles_are_unique() -> None:
+    titles = [panel["title"] for panel in DASHBOARD["panels"]]
+    assert len(set(titles)) == len(titles)
+
+
+def test_no_panel_covers_another_or_leaves_the_grid() -> None:
+    def cells(panel: dict[str, Any]) -> set[tuple[int, int]]:
+        at = panel["gridPos"]
+        return {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+
+    for one, other in combinations(DASHBOARD["panels"], 2):
+        assert not cells(one) & cells(other), f"{one['title']} and {other['title']} overlap"
+    every = set().union(*(cells(panel) for panel in DASHBOARD["panels"]))
+    height = 1 + max(y for _, y in every)
+    assert every == {(x, y) for x in range(24) for y in range(height)}, "a hole in the grid, or a panel beyond it"
+
+
+def test_the_first_row_stands_once_for_each_foundation() -> None:
+    rows = [panel for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    assert DASHBOARD["panels"][0] == rows[0]
+    assert [row.get("repeat") for row in rows] == ["foundation"] + [None] * (len(rows) - 1)
+    assert not any(row["panels"] for row in rows), "Grafana drops the panels inside of a row that is not collapsed"
+
+
+def test_foundations_are_chosen_from_a_list_with_all() -> None:
+    datasource, foundation = DASHBOARD["templating"]["list"]
+    assert (datasource["name"], datasource["type"], datasource["query"]) == ("datasource", "datasource", "prometheus")
+    assert (foundation["name"], foundation["multi"], foundation["includeAll"]) == ("foundation", True, True)
+    assert foundation["query"]["query"].startswith("label_values(")
+
+
+@each_panel
+def test_a_panel_says_what_to_do_when_it_is_red(panel: dict[str, Any]) -> None:
+    description = panel["description"]
+    assert len(description) > 60
+    assert description.endswith(".")
+
+
+@each_panel
+def test_a_panel_and_its_queries_use_the_chosen_data_source(panel: dict[str, Any]) -> None:
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])] == [chosen] * (
+        1 + len(panel["targets"])
+    )
+
+
+def test_annotations_use_the_chosen_data_source() -> None:
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert all(annotation["datasource"] == chosen for annotation in DASHBOARD["annotations"]["list"])
+
+
+@each_panel
+def test_no_data_has_words(panel: dict[str, Any]) -> None:
+    assert panel["fieldConfig"]["defaults"]["noValue"]
+
+
+@pytest.mark.parametrize(
+    "panel", [panel for panel in PANELS if panel["type"] == "stat"], ids=lambda panel: panel["title"]
+)
+def test_what_is_shown_as_now_is_unknown_without_data_and_never_an_old_value(panel: dict[str, Any]) -> None:
+    (target,) = panel["targets"]
+    assert target["instant"]
+    assert not target["range"]
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["noValue"] == "unknown"
+    special = [mapping["options"] for mapping in defaults["mappings"] if mapping["type"] == "special"]
+    assert [(each["match"], each["result"]["text"]) for each in special] == [("null+nan", "unknown")]
+    colors = {step["color"] for step in defaults["thresholds"]["steps"]}
+    assert special[0]["result"]["color"] not in colors, "unknown looks like a known value"
+    assert {"red", "green"} <= colors
+
+
+@each_panel
+def test_a_panel_has_a_unit_or_words_for_its_values(panel: dict[str, Any]) -> None:
+    defaults, overrides = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["overrides"]
+    match panel["type"]:
+        case "state-timeline":
+            assert defaults["mappings"]
+        case "table":
+            assert all("unit" in [each["id"] for each in override["properties"]] for override in overrides)
+        case _:
+            assert defaults["unit"]
+
+
+def test_runs_are_marked_on_every_graph() -> None:
+    """A run as a region; its end by the value of the series, in milliseconds; alerts only where they are asked for."""
+    run, ended, alert = DASHBOARD["annotations"]["list"]
+    assert (run["enable"], run["useValueForTime"]) == (True, False)
+    assert "diego_remediation_run_in_progress" in run["expr"]
+    assert (ended["enable"], ended["useValueForTime"]) == (True, True)
+    assert "diego_remediation_last_run_timestamp_seconds" in ended["expr"]
+    assert ended["expr"].endswith("* 1000")
+    assert not alert["enable"]
+
+
+def test_the_programs_do_not_need_the_dashboards_tools() -> None:
+    for package in ("exporter", "webhook", "sandbox"):
+        for file in (REPOSITORY / package).rglob("*.py"):
+            imported = {
+                name
+                for node in ast.walk(ast.parse(file.read_text("utf-8")))
+                for name in (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else []
+                )
+            }
+            assert not {name.partition(".")[0] for name in imported} & {"grafana_foundation_sdk", "dashboards"}, file

@@ -1,0 +1,204 @@
+"""The PromQL of *Diego foundations*: documented metrics, right with several replicas, accepted by Prometheus itself."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import dashboard as reading
+from tests.support.tools import need
+
+DASHBOARD = reading.load()
+PANEL_QUERIES = reading.panel_queries(DASHBOARD)
+QUERIES = PANEL_QUERIES + reading.annotation_queries(DASHBOARD)
+
+# The metrics as they are documented. *State* is what is so, told alike by every replica; it is never summed, though a
+# pod's restarts are a counter. *Deeds* are what one process did; they are summed over the replicas.
+STATE = {
+    "diego_bbs_tcp_reachable",
+    "diego_bbs_last_probe_timestamp_seconds",
+    "diego_bbs_active_leaders",
+    "diego_bbs_serving_pods",
+    "diego_api_ready",
+    "diego_api_pods_desired",
+    "diego_api_pods_ready",
+    "diego_api_pods_terminating",
+    "diego_api_pod_ready",
+    "diego_api_pod_active",
+    "diego_api_pod_serving",
+    "diego_api_pod_containers",
+    "diego_api_pod_containers_ready",
+    "diego_api_pod_container_restarts_total",
+    "diego_cloud_controller_pods_desired",
+    "diego_cloud_controller_pods_ready",
+    "diego_database_tcp_reachable",
+    "diego_foundation_info",
+    "diego_kubernetes_synced",
+    "diego_kubernetes_last_sync_timestamp_seconds",
+    "diego_remediation_run_in_progress",
+    "diego_remediation_last_run_timestamp_seconds",
+    "diego_remediation_breaker_open",
+    "diego_remediation_paused",
+    "diego_remediation_awaiting_approval",
+    "diego_remediation_wanted",
+    "diego_remediation_cooldown_end_timestamp_seconds",
+    "diego_remediation_mode",
+    "diego_webhook_leader",
+}
+DEEDS = {
+    "diego_bbs_probes_total",
+    "diego_bbs_probe_duration_seconds_bucket",
+    "diego_kubernetes_requests_total",
+    "diego_remediation_runs_total",
+    "diego_remediation_steps_total",
+    "diego_remediation_step_duration_seconds_sum",
+    "diego_remediation_step_duration_seconds_count",
+    "diego_remediation_decisions_total",
+}
+PROGRAM_STATE = {  # of a process, so without a foundation
+    f"diego_{program}_{name}"
+    for program in ("exporter", "webhook")
+    for name in (
+        "build_info",
+        "config_last_reload_successful",
+        "config_last_reload_success_timestamp_seconds",
+    )
+}
+PROGRAM_DEEDS = {"diego_webhook_notifications_total", "diego_webhook_alerts_total"}
+PROMETHEUS_OWN = {"ALERTS", "up"}
+
+each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
+
+
+@each_query
+def test_a_query_asks_for_documented_metrics_only(query: reading.Query) -> None:
+    asked = {selector.metric for selector in reading.selectors(query.expr)}
+    assert asked
+    assert asked <= STATE | DEEDS | PROGRAM_STATE | PROGRAM_DEEDS | PROMETHEUS_OWN
+
+
+@each_query
+def test_a_query_is_for_the_chosen_foundations(query: reading.Query) -> None:
+    for selector in reading.selectors(query.expr):
+        if selector.metric in {"ALERTS", "diego_webhook_leader"}:  # some are about a whole program
+            assert 'foundation=~"$foundation|"' in selector.matchers
+        elif selector.metric in STATE | DEEDS:
+            assert 'foundation=~"$foundation"' in selector.matchers
+        else:
+            assert "foundation" not in selector.matchers
+
+
+@each_query
+def test_a_query_is_right_with_several_replicas(query: reading.Query) -> None:
+    """State is what any replica tells; deeds are added up, and over the interval that fits the scrapes."""
+    for selector in reading.selectors(query.expr):
+        if selector.metric in DEEDS | PROGRAM_DEEDS:
+            assert selector.inside[0] in {"rate", "increase"}
+            assert selector.inside[1].startswith("sum by (")
+        else:
+            assert selector.inside[0].startswith("max by (")
+    assert set(re.findall(r"\[(.*?)\]", query.expr)) <= {"$__rate_interval"}
+
+
+@each_query
+def test_a_legend_names_labels_that_the_query_keeps(query: reading.Query) -> None:
+    kept = {label for by in re.findall(r"by \(([^)]*)\)", query.expr) for label in by.split(", ")}
+    assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= kept
+    if not query.instant:
+        assert kept - {"le"} <= set(re.findall(r"\{\{(\w+)\}\}", query.legend)), "two series with the same name"
+
+
+def test_every_documented_metric_is_shown() -> None:
+    shown = {selector.metric for query in PANEL_QUERIES for selector in reading.selectors(query.expr)}
+    assert shown >= STATE | DEEDS | PROGRAM_STATE | PROGRAM_DEEDS
+
+
+@pytest.mark.parametrize("foundation", ["cf", "(cf|other)", ".+"])  # as Grafana writes one, several, and all
+def test_prometheus_accepts_every_query(foundation: str, tmp_path: Path) -> None:
+    promtool = need("promtool")
+    rules = [
+        {
+            "record": f"query:number_{number}",
+            "expr": reading.substitute(query.expr, foundation=foundation, interval="1m"),
+            "labels": {"where": query.where},
+        }
+        for number, query in enumerate(QUERIES)
+    ]
+    file = tmp_path / "queries.rules.yml"  # JSON is YAML
+    file.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+
+    checked = subprocess.run(
+        [promtool, "check", "rules", file], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(QUERIES)} rules found" in checked.stdout
+
+
+def _promtool_test(tmp_path: Path, *, series: dict[str, str], expected: dict[str, list[dict[str, Any]]]) -> None:
+    """Has Prometheus evaluate each expression five minutes into the series, scraped every 15 s."""
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {"expr": expr, "eval_time": "5m", "exp_samples": samples} for expr, samples in expected.items()
+        ],
+    }
+    file = tmp_path / "queries.test.yml"
+    file.write_text(json.dumps({"evaluation_interval": "15s", "tests": [test]}))
+    promtool = need("promtool")
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_data_every_query_is_empty_and_none_invents_a_zero(tmp_path: Path) -> None:
+    exprs = [reading.substitute(query.expr, foundation=".+", interval="1m") for query in QUERIES]
+    _promtool_test(tmp_path, series={}, expected={expr: [] for expr in exprs})
+
+
+# Two replicas, five minutes in: what each of them tells, and what the panel has to make of it.
+REPLICAS = {
+    "Active leaders A": ({"diego_bbs_active_leaders": ("1x30", "1x30")}, 1),
+    "BBS reachable A": ({'diego_bbs_tcp_reachable{vantage="exporter"}': ("0x30", "1x30")}, 1),
+    "Serving pods A": ({"diego_bbs_serving_pods": ("_x30", "2x30")}, 2),  # unknown to one of them
+    "diego-api A": ({"diego_api_ready": ("_x30", "_x30")}, None),
+    "Age of the view A": ({"diego_kubernetes_last_sync_timestamp_seconds": ("200x30", "290x30")}, 10),
+    "Cloud Controller A": (
+        {
+            "diego_cloud_controller_pods_desired": ("2x30", "2x30"),
+            "diego_cloud_controller_pods_ready": ("1x30", "1x30"),
+        },
+        1,
+    ),
+    "Remediation now A": (
+        {
+            'diego_remediation_mode{mode="observe"}': ("1x30", "0x30"),
+            'diego_remediation_mode{mode="auto"}': ("0x30", "1x30"),
+        },
+        3,
+    ),
+    "Remediation now G": ({"diego_remediation_cooldown_end_timestamp_seconds": ("100x30", "420x30")}, 120),
+    "Restarts of containers A": ({'diego_api_pod_container_restarts_total{pod="diego-api-0"}': ("3x30", "3x30")}, 3),
+    "Probes by result A": (
+        {'diego_bbs_probes_total{vantage="exporter", result="refused"}': ("0+15x30", "0+30x30")},
+        1 + 2,  # a second
+    ),
+}
+
+
+@pytest.mark.parametrize("where", REPLICAS)
+def test_two_replicas_tell_one_truth(where: str, tmp_path: Path) -> None:
+    (query,) = [query for query in PANEL_QUERIES if query.where == where]
+    told, value = REPLICAS[where]
+    series = {}
+    for name, both in told.items():
+        metric, _, labels = name.rstrip("}").partition("{")
+        for replica, values in enumerate(both):
+            matchers = ", ".join(filter(None, [labels, 'foundation="cf"', f'instance="{replica}"']))
+            series[f"{metric}{{{matchers}}}"] = values
+            series[f"{metric}{{{matchers}}}".replace('"cf"', '"other"')] = "9x30"  # another's is not counted in
+    expr = reading.substitute(query.expr, foundation="cf", interval="1m")
+    result = [] if value is None else [{"labels": "{}", "value": value}]
+    _promtool_test(tmp_path, series=series, expected={f"sum({expr})": result})

@@ -1,0 +1,210 @@
+"""The decision: whether what is asked becomes a run. A pure function of the journal, the settings and the time.
+
+A decision carries its reason, and the same words become the log line, the metric's label and what a person reads. What
+the foundation itself looks like is not asked here: that is the run's first steps, and they are free to find nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from exporter.config import Foundation
+from webhook.journal import AlertRecord, Journal, PersonRecord, Request, Run, note, trip, update_run
+from webhook.notification import Ask, Reason
+
+
+class Verdict(StrEnum):
+    RUN = "run"
+    JOIN = "join"
+    REFUSE = "refuse"
+
+
+class Why(StrEnum):
+    """The closed list of reasons: `diego_remediation_decisions_total{reason}`."""
+
+    ASKED = "asked"
+    IN_PROGRESS = "in-progress"
+    PAUSED = "paused"
+    BREAKER_OPEN = "breaker-open"
+    COOLDOWN = "cooldown"
+    RETRY = "retry"
+    JOURNAL_LOST = "journal-lost"
+    FOREIGN_JOURNAL = "foreign-journal"
+
+
+PASSING = frozenset({Why.COOLDOWN, Why.RETRY})
+"""Reasons that pass by themselves: a request refused for one of them is kept as wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    verdict: Verdict
+    why: Why
+    text: str
+    until: datetime | None = None
+
+
+def decide(journal: Journal, foundation: Foundation, now: datetime) -> Decision:
+    """What becomes of a request that is made, or has become due, at `now`."""
+    settings = foundation.remediation
+    if (run := journal.open_run) is not None:
+        if run.mode == "observe" != settings.mode:  # a person only looks; that answers nobody else
+            until = now + timedelta(seconds=settings.retry)
+            return Decision(Verdict.REFUSE, Why.RETRY, f"run {run.id} only observes, retry at {_time(until)}", until)
+        return Decision(Verdict.JOIN, Why.IN_PROGRESS, f"run {run.id} is under way")
+    if journal.paused is not None:
+        return Decision(
+            Verdict.REFUSE, Why.PAUSED, f"paused by {journal.paused.by} ({journal.paused.reason}) until `resume`"
+        )
+    tripped = trip(journal, runs=settings.breaker.runs, window=timedelta(seconds=settings.breaker.window), now=now)
+    if tripped.breaker_open is not None:
+        since = _time(tripped.breaker_open)
+        text = f"the breaker is open since {since}: too many restarts, a person must look and `reset`"
+        return Decision(Verdict.REFUSE, Why.BREAKER_OPEN, text)
+    cooled = cooldown_end(journal, foundation)
+    if cooled is not None and now < cooled:
+        return Decision(Verdict.REFUSE, Why.COOLDOWN, f"cooldown after a restart until {_time(cooled)}", cooled)
+    if journal.runs and journal.runs[-1].ended is not None:
+        until = journal.runs[-1].ended + timedelta(seconds=settings.retry)
+        if now < until:
+            return Decision(
+                Verdict.REFUSE, Why.RETRY, f"the last run ended a moment ago, retry at {_time(until)}", until
+            )
+    return Decision(Verdict.RUN, Why.ASKED, "nothing stands against a run")
+
+
+def cooldown_end(journal: Journal, foundation: Foundation) -> datetime | None:
+    """When the cooldown after the last disruptive run ends, or ended; None where there was none."""
+    ends = [item.ended or item.started for item in journal.disruptions]
+    return max(ends) + timedelta(seconds=foundation.remediation.cooldown) if ends else None
+
+
+def ask(
+    journal: Journal, asks: Iterable[Ask], foundation: Foundation, now: datetime
+) -> tuple[Journal, Decision | None, dict[str, Reason]]:
+    """Records what alerts ask. Returns the journal, the decision on the request (None: nobody asks), and why for each.
+
+    A `resolved` takes its alert out of the request and marks it in the open run; a firing older than a `resolved` that
+    was seen already is a late duplicate and asks for nothing.
+    """
+    reasons: dict[str, Reason] = {}
+    request = journal.request or Request(due=now)
+    run = journal.open_run
+    resolved = dict(journal.resolved)
+    heard: dict[str, AlertRecord] = {}
+    for item in asks:
+        fingerprint = item.fingerprint
+        if item.firing and item.starts_at < resolved.get(fingerprint, item.starts_at):
+            reasons[fingerprint] = Reason.LATE_DUPLICATE
+        elif item.firing:
+            resolved.pop(fingerprint, None)
+            heard[fingerprint] = AlertRecord(alertname=item.alertname, starts_at=item.starts_at, heard=now)
+            reasons[fingerprint] = Reason.ASKS
+        else:
+            heard.pop(fingerprint, None)
+            resolved[fingerprint] = max(item.ends_at, resolved.get(fingerprint, item.ends_at))
+            reasons[fingerprint] = Reason.RESOLVED
+            remaining = {key: value for key, value in request.alerts.items() if key != fingerprint}
+            request = msgspec.structs.replace(request, alerts=remaining)
+            if run is not None and fingerprint in run.alerts:
+                run = msgspec.structs.replace(run, alerts=run.alerts | {fingerprint: False})
+    journal = msgspec.structs.replace(journal, resolved=_newest(resolved))
+    if run is not None:
+        run = msgspec.structs.replace(run, alerts=run.alerts | dict.fromkeys(heard, True))
+        journal = update_run(journal, run)
+    request = msgspec.structs.replace(request, alerts=request.alerts | heard)
+    decision = decide(journal, foundation, now) if heard else None
+    return _keep(journal, request, decision, now), decision, reasons
+
+
+def ask_as_person(journal: Journal, person: PersonRecord, foundation: Foundation) -> tuple[Journal, Decision]:
+    """Records what a person asks. A refusal is told at once and not kept: the person is there to ask again."""
+    decision = decide(journal, foundation, person.at)
+    if decision.verdict is Verdict.RUN:
+        request = journal.request or Request(due=person.at)
+        request = msgspec.structs.replace(request, person=person, due=person.at, waits_for="")
+        journal = msgspec.structs.replace(journal, request=request)
+    elif decision.verdict is Verdict.REFUSE:
+        journal = note(journal, f"{person.by} asked, refused: {decision.text}", person.at)
+    return journal, decision
+
+
+def reconsider(journal: Journal, foundation: Foundation, now: datetime) -> tuple[Journal, Decision | None]:
+    """Decides a kept request again. None: there is none that is due.
+
+    Alerts that nobody was heard of for `request_ttl` are dropped: what vanished without a word is no longer asked for.
+    """
+    if journal.request is None:
+        return journal, None
+    ttl = timedelta(seconds=foundation.remediation.request_ttl)
+    alive = {key: alert for key, alert in journal.request.alerts.items() if now - alert.heard <= ttl}
+    request = msgspec.structs.replace(journal.request, alerts=alive)
+    if not alive and request.person is None:
+        return note(msgspec.structs.replace(journal, request=None), "a wanted request expired: unheard of", now), None
+    if now < request.due:
+        return msgspec.structs.replace(journal, request=request), None
+    decision = decide(journal, foundation, now)
+    return _keep(journal, request, decision, now), decision
+
+
+def begin(
+    journal: Journal, foundation: Foundation, *, run_id: str, executor: str, now: datetime
+) -> tuple[Journal, Run]:
+    """Opens the run that the request asked for. The request is answered by it, and cleared.
+
+    An observing run that a person asked for answers only the person: alerts that wait beside it stay wanted.
+    """
+    request = journal.request
+    if request is None:
+        raise ValueError("nothing asks for a run")
+    settings = foundation.remediation
+    person = request.person
+    only_person = person is not None and person.observe and settings.mode != "observe"
+    alerts = {} if only_person else request.alerts
+    names = sorted({alert.alertname or "alert" for alert in alerts.values()})
+    run = Run(
+        id=run_id,
+        foundation=journal.foundation,
+        runbook="restart-diego-api",
+        mode="observe" if person is not None and person.observe else str(settings.mode),
+        started=now,
+        alerts=dict.fromkeys(alerts, True),
+        asked_by=", ".join(([person.by] if person else []) + names),
+        person=person is not None,
+        executor=executor,
+    )
+    left = None
+    if only_person and request.alerts:
+        due = now + timedelta(seconds=settings.retry)
+        left = Request(due=due, alerts=request.alerts, waits_for=Why.RETRY)
+    return msgspec.structs.replace(journal, request=left, runs=(*journal.runs, run)), run
+
+
+def _keep(journal: Journal, request: Request, decision: Decision | None, now: datetime) -> Journal:
+    """What of a request stays on record after a decision."""
+    if not request.alerts and request.person is None:
+        return msgspec.structs.replace(journal, request=None)
+    if decision is None:  # nothing new was asked: whoever waits goes on waiting
+        return msgspec.structs.replace(journal, request=request)
+    if decision.verdict is Verdict.RUN:
+        kept: Request | None = msgspec.structs.replace(request, due=now, waits_for="")
+    elif decision.why in PASSING and request.alerts:
+        kept = Request(due=decision.until or now, alerts=request.alerts, waits_for=decision.why)
+    else:
+        kept = None
+    if decision.verdict is Verdict.REFUSE:
+        names = ", ".join(sorted({alert.alertname or "alert" for alert in request.alerts.values()}))
+        journal = note(journal, f"{names or 'a request'} refused: {decision.text}", now)
+    return msgspec.structs.replace(journal, request=kept)
+
+
+def _newest(resolved: dict[str, datetime]) -> dict[str, datetime]:
+    """Remembers the last hundred, which is more than a foundation has remediating alerts, and bounded."""
+    return dict(sorted(resolved.items(), key=lambda item: item[1])[-100:])
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%H:%M:%S} UTC"

@@ -1,0 +1,75 @@
+"""Where a pod is deleted: the only place. It deletes pods on the run's list, by name and UID, and each at most once.
+
+The pods were listed by the pre-flight check of `webhook.runbook`, after the Cloud Controller proved that it does not
+reach the BBS and no guard tripped. Before each delete the journal is read again, and the intent is written.
+"""
+
+import asyncio
+import logging
+
+import msgspec
+
+from exporter.kube_api import PODS, ApiError, KubernetesError, NotFoundError
+from webhook.execution import End, Execution
+from webhook.journal import Outcome, PodRecord, Run
+from webhook.kube import Deleted, Writer
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 120.0
+"""Seconds for which the fate of one pod is asked for while the API server does not say."""
+_WAIT = 2.0
+
+
+async def delete_listed(pod: PodRecord, *, execution: Execution, writer: Writer) -> None:
+    """Deletes one pod of the run's list, as the document's step 5 says, and puts on record how it went.
+
+    Raises End: paused, every alert resolved, or the API server does not say what became of the pod.
+    """
+    await execution.checkpoint()
+    if pod.intent is None:
+        await execution.intend(pod.uid)
+        answer = await _delete(pod, writer)
+    else:  # the intent is of a process that died: whether it came to the delete is to be found out
+        answer = await _fate(pod, writer)
+    log.info("pod", extra={"run": execution.run.id, "pod": pod.name, "uid": pod.uid, "answer": answer})
+    await execution.save(lambda run: answered(run, uid=pod.uid, answer=answer, deleted=True))
+
+
+def answered(run: Run, *, uid: str, answer: str, deleted: bool) -> Run:
+    """The run with what became of the pod with this UID."""
+    pods = tuple(
+        msgspec.structs.replace(pod, answer=answer, deleted=deleted) if pod.uid == uid else pod for pod in run.pods
+    )
+    return msgspec.structs.replace(run, pods=pods)
+
+
+async def _delete(pod: PodRecord, writer: Writer) -> Deleted:
+    try:
+        return await writer.delete_pod(pod.name, uid=pod.uid)
+    except ApiError as error:
+        if 400 <= error.status < 500:
+            raise End(Outcome.FAILED, f"delete-refused {pod.name}", str(error)) from error
+    except KubernetesError as error:
+        log.warning("a delete was not answered", extra={"pod": pod.name, "error": str(error)})
+    return await _fate(pod, writer)
+
+
+async def _fate(pod: PodRecord, writer: Writer) -> Deleted:
+    """What became of a pod whose delete was not answered: it is read, and its UID compared.
+
+    Where it stands untouched, the delete never took effect, and is sent again: for this UID and no other.
+    """
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            found = await writer.get(PODS, pod.name)
+            if found.uid != pod.uid:
+                return Deleted.REPLACED
+            return Deleted.ACCEPTED if found.terminating else await writer.delete_pod(pod.name, uid=pod.uid)
+        except NotFoundError:
+            return Deleted.GONE
+        except KubernetesError as error:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise End(Outcome.FAILED, "deadline", f"what became of {pod.name} is not known: {error}") from error
+        await asyncio.sleep(_WAIT)

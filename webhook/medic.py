@@ -1,0 +1,176 @@
+"""The medic of one foundation: holds its lease, decides what is asked, and executes what was decided.
+
+The same loop runs in the webhook, for as long as it lives, and in `diego-runbook run`, for one run. What is asked, and
+what was done, stands in the journal and nowhere else; so whoever holds the lease next goes on where it says.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+from exporter.clock import Clock
+from exporter.config import Foundation
+from exporter.kube_api import KubernetesError
+from exporter.model import Probe
+from exporter.probe import Dialer
+from webhook.cloud_controller import CloudController
+from webhook.decision import Decision, Verdict, begin, reconsider
+from webhook.events import Announcer
+from webhook.execution import Execution
+from webhook.journal import Journal, Run
+from webhook.kube import Writer
+from webhook.lease import Held, LeaseLock
+from webhook.metrics import RunMetrics
+from webhook.runbook import Runbook
+from webhook.store import FencedError, JournalError, Store
+
+log = logging.getLogger(__name__)
+
+POLL_INTERVAL = 2.0
+"""Seconds between two looks at the journal, for what others put there: a person's `run`, another replica's alert."""
+
+
+def journal_name(foundation: Foundation) -> str:
+    """The name of the ConfigMap and of the Lease, in the foundation's namespace."""
+    return f"diego-medic-{foundation.diego_api.statefulset[0]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a medic needs of the outside, each a seam."""
+
+    writer: Writer
+    clock: Clock
+    dial: Dialer
+    random: Random
+    identity: str
+    metrics: RunMetrics
+    observe_probe: Callable[[Probe, bool | None], None]
+
+
+class Medic:
+    """One foundation's requests and runs."""
+
+    def __init__(self, *, foundation: Foundation, store: Store, around: Surroundings) -> None:
+        self.foundation = foundation
+        self.store = store
+        self.metrics = around.metrics
+        self._around = around
+        self._lock = LeaseLock(
+            name=journal_name(foundation), identity=around.identity, writer=around.writer, clock=around.clock
+        )
+
+    async def run(self) -> None:
+        """Holds the lease and acts, until it is cancelled. Whatever goes wrong, it begins again."""
+        while True:
+            await self._until_readable()
+            async with self._lock.hold(least_epoch=self._last_epoch) as held:
+                self._around.metrics.leading(True)
+                try:
+                    await self._lead(held)
+                except FencedError as error:
+                    log.warning("not the holder any more", extra=self._extra(error=str(error)))
+                except JournalError as error:
+                    log.warning("the journal is refused", extra=self._extra(reason=error.reason, error=str(error)))
+                except Exception:
+                    # A defect must not end the watch over a foundation; the run is on record and is taken up again.
+                    log.exception("the medic failed", extra=self._extra())
+                finally:
+                    self._around.metrics.leading(False)
+            await asyncio.sleep(POLL_INTERVAL)
+
+    async def _until_readable(self) -> None:
+        """Waits for the journal: without it nothing may be done, and its epoch is needed to take the lease."""
+        told = ""
+        while True:
+            try:
+                await self.store.refresh()
+            except (KubernetesError, JournalError) as error:
+                if told != str(error):
+                    told = str(error)
+                    log.warning("the journal can't be read", extra=self._extra(error=told))
+                await asyncio.sleep(POLL_INTERVAL)
+            else:
+                return
+
+    async def _lead(self, held: Held) -> None:
+        """Takes up an open run, then whatever is asked, one after the other, for as long as the lease is held."""
+        while not held.lost:
+            self.store.changed.clear()
+            try:
+                journal = await self.store.refresh()
+                if journal.open_run is not None:
+                    await self._execute(journal.open_run, held, resumed=True)
+                elif journal.request is not None and (run := await self._decide(held)) is not None:
+                    await self._execute(run, held, resumed=False)
+            except KubernetesError as error:
+                log.warning("the API server is out of reach", extra=self._extra(error=str(error)))
+            await self._wait()
+
+    async def _decide(self, held: Held) -> Run | None:
+        """Decides the kept request if it is due, and opens the run if that is the decision."""
+        now = self.now()
+
+        def change(journal: Journal) -> tuple[Journal, tuple[Decision | None, Run | None]]:
+            journal, decision = reconsider(journal, self.foundation, now)
+            if decision is None or decision.verdict is not Verdict.RUN:
+                return journal, (decision, None)
+            journal, run = begin(
+                journal, self.foundation, run_id=self._new_id(now), executor=self._around.identity, now=now
+            )
+            return journal, (decision, run)
+
+        decision, run = await self.store.update(change, epoch=held.epoch)
+        if decision is not None:
+            self._around.metrics.decided(decision)
+            log.info("decision", extra=self._extra(decision=decision.verdict, reason=decision.why, text=decision.text))
+        return run
+
+    async def _execute(self, run: Run, held: Held, *, resumed: bool) -> None:
+        around = self._around
+        log.info("run resumed" if resumed else "run begins", extra=self._extra(run=run.id, mode=run.mode))
+        announcer = Announcer(foundation=self.foundation, writer=around.writer, clock=around.clock)
+        execution = Execution(
+            run=run,
+            foundation=self.foundation,
+            store=self.store,
+            held=held,
+            clock=around.clock,
+            metrics=around.metrics,
+            announcer=announcer,
+        )
+        runbook = Runbook(
+            foundation=self.foundation,
+            writer=around.writer,
+            cloud_controller=CloudController(
+                foundation=self.foundation, writer=around.writer, clock=around.clock, observe=around.observe_probe
+            ),
+            execution=execution,
+            clock=around.clock,
+            dial=around.dial,
+            random=around.random,
+            resumed=resumed,
+        )
+        await runbook.run()
+
+    async def _wait(self) -> None:
+        """Waits for news: a change seen by this process, or the next look for those of others."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_INTERVAL):
+                await self.store.changed.wait()
+
+    def _last_epoch(self) -> int:
+        return self.store.journal.epoch if self.store.journal is not None else 0
+
+    def _new_id(self, now: datetime) -> str:
+        return f"{self.foundation.name}-{now:%Y%m%dt%H%M%Sz}-{self._around.random.getrandbits(16):04x}"
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._around.clock.now(), UTC)
+
+    def _extra(self, **fields: object) -> dict[str, object]:
+        return {"foundation": self.foundation.name, **fields}

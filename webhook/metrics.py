@@ -1,0 +1,166 @@
+"""The webhook's metrics: what this process did (counters), and what the journals say (gauges, from any replica)."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from exporter.config import Foundation
+from webhook.decision import PASSING, Decision, Verdict, Why, cooldown_end
+from webhook.journal import Journal, Outcome, Run, Step, StepResult
+from webhook.notification import Reason
+
+RUNBOOK = "restart-diego-api"
+MODES = ("observe", "approve", "auto")
+_STEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
+
+
+class Counters:
+    """Counts what the runs of this process did, for each foundation."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.runs = Counter(
+            "diego_remediation_runs",
+            "Runs that this process ended.",
+            ["foundation", "runbook", "outcome"],
+            registry=registry,
+        )
+        self.steps = Counter(
+            "diego_remediation_steps",
+            "Steps of runs that this process took.",
+            ["foundation", "step", "result"],
+            registry=registry,
+        )
+        self.step_duration = Histogram(
+            "diego_remediation_step_duration_seconds",
+            "How long the steps of runs took.",
+            ["foundation", "step"],
+            buckets=_STEP_BUCKETS,
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "diego_remediation_decisions",
+            "Decisions on requests for a run.",
+            ["foundation", "decision", "reason"],
+            registry=registry,
+        )
+        self.leader = Gauge(
+            "diego_webhook_leader",
+            "1 while this process holds the foundation's lease.",
+            ["foundation"],
+            registry=registry,
+        )
+
+
+class RunMetrics:
+    """The counters of one foundation: every value of every label exists from the start."""
+
+    def __init__(self, counters: Counters, foundation: str) -> None:
+        self._counters = counters
+        self._foundation = foundation
+        for outcome in Outcome:
+            counters.runs.labels(foundation, RUNBOOK, outcome)
+        for step in Step:
+            counters.step_duration.labels(foundation, step)
+            for result in StepResult:
+                counters.steps.labels(foundation, step, result)
+        for why in Why:
+            counters.decisions.labels(foundation, _verdict_of(why), why)
+        self.leading(False)
+
+    def step(self, step: Step, result: StepResult, seconds: float) -> None:
+        self._counters.steps.labels(self._foundation, step, result).inc()
+        self._counters.step_duration.labels(self._foundation, step).observe(seconds)
+
+    def run_ended(self, run: Run) -> None:
+        self._counters.runs.labels(self._foundation, run.runbook, str(run.outcome)).inc()
+
+    def decided(self, decision: Decision) -> None:
+        self._counters.decisions.labels(self._foundation, decision.verdict, decision.why).inc()
+
+    def leading(self, leads: bool) -> None:
+        self._counters.leader.labels(self._foundation).set(leads)
+
+
+def _verdict_of(why: Why) -> Verdict:
+    return {Why.ASKED: Verdict.RUN, Why.IN_PROGRESS: Verdict.JOIN}.get(why, Verdict.REFUSE)
+
+
+class HttpMetrics:
+    """Counts notifications by the code they were answered with, and alerts by what became of them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.notifications = Counter(
+            "diego_webhook_notifications",
+            "Notifications, by the status code of the answer.",
+            ["code"],
+            registry=registry,
+        )
+        self.alerts = Counter(
+            "diego_webhook_alerts",
+            "Alerts in notifications, by what became of them.",
+            ["status", "reason"],
+            registry=registry,
+        )
+        for code in (200, 202, 400, 401, 405, 413, 415, 503):
+            self.notifications.labels(str(code))
+        for reason in Reason:
+            for status in ("firing", "resolved"):
+                self.alerts.labels(status, reason)
+
+
+class JournalCollector(Collector):
+    """What the journals say, as gauges: the same from every replica. A journal that was not read says nothing."""
+
+    def __init__(
+        self, *, foundations: Callable[[], Iterable[Foundation]], journals: Callable[[], Mapping[str, Journal]]
+    ) -> None:
+        self._foundations = foundations
+        self._journals = journals
+
+    def describe(self) -> Iterable[Metric]:
+        return self._families().values()
+
+    def collect(self) -> Iterable[Metric]:
+        families = self._families()
+        journals = self._journals()
+        for foundation in self._foundations():
+            name = foundation.name
+            for mode in MODES:
+                families["mode"].add_metric([name, mode], float(foundation.remediation.mode == mode))
+            journal = journals.get(name)
+            if journal is not None:
+                _add(families, foundation, journal)
+        return families.values()
+
+    @staticmethod
+    def _families() -> dict[str, GaugeMetricFamily]:
+        def family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"diego_remediation_{name}", text, labels=["foundation", *labels])
+
+        return {
+            "run_in_progress": family("run_in_progress", "1 while a run is under way."),
+            "last_run": family("last_run_timestamp_seconds", "When the last run of each outcome ended.", "outcome"),
+            "breaker_open": family("breaker_open", "1 while the breaker refuses runs; a person resets it."),
+            "paused": family("paused", "1 while a person has paused remediation."),
+            "awaiting_approval": family("awaiting_approval", "1 while a run waits for a person's approval."),
+            "wanted": family("wanted", "1 while a request is kept, to be decided when a wait is over."),
+            "cooldown_end": family("cooldown_end_timestamp_seconds", "When the cooldown ends, or ended."),
+            "mode": family("mode", "1 for the mode that is configured.", "mode"),
+        }
+
+
+def _add(families: Mapping[str, GaugeMetricFamily], foundation: Foundation, journal: Journal) -> None:
+    name = [foundation.name]
+    request = journal.request
+    families["run_in_progress"].add_metric(name, float(journal.open_run is not None))
+    families["breaker_open"].add_metric(name, float(journal.breaker_open is not None))
+    families["paused"].add_metric(name, float(journal.paused is not None))
+    families["awaiting_approval"].add_metric(name, 0.0)  # no mode of this version waits for a person
+    families["wanted"].add_metric(name, float(request is not None and request.waits_for in PASSING))
+    ended = {run.outcome: run.ended for run in journal.runs if run.outcome is not None and run.ended is not None}
+    for outcome, moment in ended.items():
+        families["last_run"].add_metric([*name, outcome], moment.timestamp())
+    if (cooled := cooldown_end(journal, foundation)) is not None:
+        families["cooldown_end"].add_metric(name, cooled.timestamp())

@@ -1,0 +1,63 @@
+"""The permissions that the runbook needs in a foundation's namespace, and which of them are missing."""
+
+import asyncio
+from dataclasses import dataclass
+
+from exporter.config import Foundation
+from exporter.kube_api import Kubernetes
+from exporter.model import FoundationView
+from exporter.observe import component_names
+from webhook.cloud_controller import to_ask
+from webhook.medic import journal_name
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One rule of a Role, as `kubectl auth can-i` asks for it."""
+
+    verb: str
+    group: str
+    resource: str
+    subresource: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        resource += f"/{self.subresource}" if self.subresource else ""
+        return f"{self.verb} {resource}" + (f" {self.name}" if self.name else "")
+
+
+def needed(foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
+    """All of them, by the names of the pods in the view (a Role names them, so those that exist are asked for)."""
+    rules = [Permission(verb, "", kind) for verb in ("list", "watch") for kind in ("pods", "services", "endpoints")]
+    rules += [Permission(verb, "apps", "statefulsets") for verb in ("get", "list", "watch")]
+    rules += [Permission("get", "", "pods"), Permission("get", "", "pods", "log")]
+    components = view.components if view is not None else {}
+    for name in component_names(foundation):
+        pods = components[name].pods if name in components else ()
+        if name in foundation.restart:
+            rules += [Permission("delete", "", "pods", name=pod.name) for pod in pods]
+        if name in foundation.cloud_controller.statefulset:
+            rules += [
+                Permission(verb, "", "pods", "exec", name=pod.name)
+                for pod in to_ask(pods)
+                for verb in ("get", "create")
+            ]
+    for group, kind in (("", "configmaps"), ("coordination.k8s.io", "leases")):
+        rules += [Permission(verb, group, kind, name=journal_name(foundation)) for verb in ("get", "update")]
+        rules.append(Permission("create", group, kind))
+    return (*rules, Permission("create", "", "events"))
+
+
+async def missing(
+    kubernetes: Kubernetes, foundation: Foundation, view: FoundationView | None
+) -> tuple[Permission, ...]:
+    """Asks the API server about each. Raises KubernetesError."""
+    rules = needed(foundation, view)
+    allowed = await asyncio.gather(
+        *(
+            kubernetes.allowed(rule.verb, rule.group, rule.resource, subresource=rule.subresource, name=rule.name)
+            for rule in rules
+        )
+    )
+    return tuple(rule for rule, granted in zip(rules, allowed, strict=True) if not granted)
