@@ -28,7 +28,7 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/python -m dashboards.build --check
 	promtool check rules alerts/diego-medic.rules.yml
-	promtool test rules alerts/diego-medic.test.yml
+	promtool test rules alerts/*.test.yml
 	amtool check-config alerts/alertmanager.yml
 
 test-cluster: install

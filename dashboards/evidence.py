@@ -253,8 +253,9 @@ def view_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         series(
             "Requests to Kubernetes by code",
-            "What the exporters ask. Codes 401 and 403: credentials or permissions, see the Roles in docs/. 429 and"
-            " 5xx: the API server is overloaded or down. 410 now and then is normal: a watch starts anew.",
+            "What the exporters ask. Codes 401 and 403: credentials or permissions, see the Roles in docs/. 429, 5xx,"
+            " timeout and error: the API server is overloaded, down or out of reach. 410 now and then is normal: a"
+            " watch starts anew.",
             [
                 Query(
                     expr=f"{rate('diego_kubernetes_requests_total', by='foundation, verb, code')} > 0",

@@ -5,7 +5,6 @@ from grafana_foundation_sdk.models import common
 
 from dashboards.panels import (
     BLUE,
-    FOUNDATION_OR_NONE,
     GREEN,
     GREY,
     LAST_RUN,
@@ -36,7 +35,11 @@ _STATES = (
 
 def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Panel]:
     """State first, then what was decided and done."""
-    cooldown = f"clamp_min({latest('diego_remediation_cooldown_end_timestamp_seconds')} - time(), 0)"
+    # Before the first disruptive run there is no such series: where the journal is known at all, that is no cooldown.
+    cooldown = (
+        f"clamp_min({latest('diego_remediation_cooldown_end_timestamp_seconds')} - time(), 0)"
+        f" or {latest('diego_remediation_run_in_progress')} * 0"
+    )
     return [
         lines(
             "Remediation now",
@@ -58,7 +61,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
                     )
                     for name, text, color in _STATES
                 ),
-                Column(title="cooldown left", expr=cooldown, unit="s", mappings={0: ("over", GREY)}),
+                Column(title="cooldown left", expr=cooldown, unit="s", mappings={0: ("none", GREY)}),
             ],
             keys=["foundation"],
             join="foundation",
@@ -104,6 +107,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
                 )
             ],
             draw=common.GraphDrawStyle.BARS,
+            decimals=0,
             no_value="no webhook",
         ),
         series(
@@ -117,6 +121,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
                 )
             ],
             draw=common.GraphDrawStyle.BARS,
+            decimals=0,
             no_value="no decision",
         ),
         series(
@@ -130,6 +135,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
                 )
             ],
             draw=common.GraphDrawStyle.BARS,
+            decimals=0,
             no_value="no step",
         ),
         series(
@@ -154,7 +160,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
             " no run can start; check the webhooks' logs and their permission on the Lease.",
             [
                 Query(
-                    expr=f"max by (foundation, instance) (diego_webhook_leader{{{FOUNDATION_OR_NONE}}})",
+                    expr=latest("diego_webhook_leader", by="foundation, instance"),
                     legend="{{foundation}} by {{instance}}",
                 )
             ],
@@ -227,6 +233,7 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
                 )
             ],
             draw=common.GraphDrawStyle.BARS,
+            decimals=0,
             no_value="no notification",
         ),
         series(
@@ -240,6 +247,7 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
                 )
             ],
             draw=common.GraphDrawStyle.BARS,
+            decimals=0,
             no_value="no alert",
         ),
     ]

@@ -66,7 +66,7 @@ def leaders(view: FoundationView, foundation: Foundation) -> tuple[Pod, ...]:
 
 
 def may_listen(pod: Pod) -> bool:
-    """Whether the pod has an address of its own to connect to. One without cannot serve; a finished pod's may be reused."""
+    """Whether the pod has an address of its own to connect to: a finished pod's may be another's by now."""
     return bool(pod.ip) and pod.status.phase == "Running"
 
 
@@ -86,7 +86,7 @@ class Serving:
 
     @property
     def count(self) -> int | None:
-        """None while one pod is unknown, unless two or more are known to serve: that is a split brain whatever it does."""
+        """None while one pod is unknown, unless two or more are known to serve: a split brain whatever it does."""
         return None if self.unknown and len(self.pods) < 2 else len(self.pods)
 
 

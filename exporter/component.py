@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -115,8 +114,9 @@ class ComponentWatch:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
+            if not self._task.cancelled() and (defect := self._task.exception()) and error is None:
+                raise defect
 
     def _changed(self) -> None:
         self._pulse()

@@ -14,6 +14,7 @@ from exporter.exposition import Exposition, Part
 from exporter.fleet import Fleet
 from exporter.metrics import FoundationCollector, Instruments
 from exporter.page import render
+from exporter.server import Address
 from exporter.web_access import WebAccess
 
 NAME = "diego-exporter"
@@ -34,6 +35,9 @@ class Exporter:
             key=lambda: (instruments.version, self._fleet.key()),
         )
         self.exposition = Exposition(views, start.common)
+
+    def listen(self, asked: Address) -> Address:
+        return asked
 
     def not_ready(self) -> str | None:
         return self._fleet.not_ready()

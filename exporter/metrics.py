@@ -33,7 +33,8 @@ class FoundationCollector(Collector):
             for look in looks:
                 for values, value in _samples(shown, look):
                     family.add_metric((look.foundation.name, *values), value)
-            yield family
+            if family.samples:  # what is unknown of all foundations is not even named
+                yield family
 
 
 def _samples(shown: Shown, look: Look) -> list[tuple[tuple[str, ...], float]]:

@@ -45,7 +45,7 @@ class Observer:
         self._pulse = Pulse()
         self._bbs = Reading()
         self._database = Reading()
-        self._pods: dict[str, Reading] = {}
+        self._pods: dict[tuple[str, str], Reading] = {}  # by UID and address: another address is another question
         self._view = FoundationView()
         self._view_version = 0
         self._said: object = None
@@ -124,17 +124,17 @@ class Observer:
 
     async def _probe_pods(self) -> None:
         """Probes each diego-api pod from when it has an address until it is gone."""
-        probing: dict[tuple[str, str], asyncio.Task[None]] = {}  # by UID and address: a new address is a new question
+        probing: dict[tuple[str, str], asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
                 seen = self.version
                 pods = assess.diego_api_pods(self.view, self.foundation)
                 wanted = {(pod.uid, pod.ip) for pod in pods if assess.may_listen(pod)}
-                for uid, ip in probing.keys() - wanted:
-                    probing.pop((uid, ip)).cancel()
-                    self._pods.pop(uid, None)
+                for key in probing.keys() - wanted:
+                    probing.pop(key).cancel()
+                    self._pods.pop(key, None)
                 for uid, ip in wanted - probing.keys():
-                    record = partial(self._record_pod, uid)
+                    record = partial(self._record_pod, (uid, ip))
                     probing[uid, ip] = group.create_task(self._probe_regularly(ip, self.foundation.bbs.port, record))
                 await self._pulse.after(seen)
 
@@ -154,15 +154,15 @@ class Observer:
         self._database = assess.read(self._database, answer, no_ready_endpoint=False)
         self._pulse()
 
-    def _record_pod(self, uid: str, answer: Probe) -> None:
-        self._pods[uid] = assess.read(self._pods.get(uid, Reading()), answer, no_ready_endpoint=False)
+    def _record_pod(self, key: tuple[str, str], answer: Probe) -> None:
+        self._pods[key] = assess.read(self._pods.get(key, Reading()), answer, no_ready_endpoint=False)
         self._pulse()
 
     def _build(self) -> FoundationView:
         found = {each.name: each.component for each in self._components if each.component is not None}
         watches = (*self._components, *self._routes)
         moments = [each.synced_at for each in watches if each.synced_at is not None]
-        pods = {pod.uid for component in found.values() for pod in component.pods}
+        pods = [(pod.uid, pod.ip) for component in found.values() for pod in component.pods]
         return FoundationView(
             components=found,
             service=self._services.items.get(self._service_name or ""),
@@ -170,7 +170,7 @@ class Observer:
             synced=all(each.synced for each in watches),
             synced_at=min(moments) if len(moments) == len(watches) else None,
             bbs=self._bbs,
-            pods={uid: reading for uid, reading in self._pods.items() if uid in pods},
+            pods={uid: self._pods[uid, ip] for uid, ip in pods if (uid, ip) in self._pods},
             database=self._database,
         )
 
@@ -178,7 +178,7 @@ class Observer:
         self._pulse()
         view = self.view
         absent = tuple(name for name, component in view.components.items() if component.statefulset is None)
-        state = (view.synced, self.error is not None, absent)
+        state = (True, absent) if view.synced else (False,)
         if state == self._said or not (view.synced or self.error):
             return
         self._said = state

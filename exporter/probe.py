@@ -8,6 +8,7 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -130,12 +131,13 @@ async def _connect(address: _Address, deadline: float) -> Outcome:
             connection.setblocking(False)
             async with asyncio.timeout_at(deadline):
                 await loop.sock_connect(connection, address.sockaddr)
-    except TimeoutError as error:
+    except TimeoutError:
         late = loop.time() - deadline
         if late > STALL:
             return Outcome(ProbeResult.ERROR, f"this process stood still for {late:.1f} s")
-        return Outcome(ProbeResult.TIMEOUT, f"{address}: {error.strerror or 'connection timed out'}")
+        return Outcome(ProbeResult.TIMEOUT, f"{address}: {os.strerror(errno.ETIMEDOUT)}")
     except OSError as error:
-        result = _BY_ERRNO.get(error.errno or 0, ProbeResult.ERROR)
-        return Outcome(result, f"{address}: {error.strerror or error}")
+        # asyncio puts words of its own into `strerror`; the system's are those that people know from nc.
+        words = os.strerror(error.errno) if error.errno else str(error)
+        return Outcome(_BY_ERRNO.get(error.errno or 0, ProbeResult.ERROR), f"{address}: {words}")
     return Outcome(ProbeResult.SUCCESS, f"{address}: connected")

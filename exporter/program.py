@@ -7,6 +7,7 @@ an address that can't be had, 2 for flags that are wrong.
 import argparse
 import asyncio
 import logging
+import os
 import platform
 import signal
 import sys
@@ -68,6 +69,9 @@ class Service(Protocol):
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """Beside those of `exporter.server`."""
 
+    def listen(self, asked: Address) -> Address:
+        """Where it may listen, for what the flag asked. Raises StartError."""
+
     def not_ready(self) -> str | None:
         """Why it can't do its work yet; None when it can."""
 
@@ -75,7 +79,7 @@ class Service(Protocol):
         """The HTML of `/`."""
 
     def apply(self, config: Config) -> None:
-        """Goes on with another config, which is known to be right."""
+        """Goes on with another config. Raises ConfigError for a file of it that can't be used, and changes nothing."""
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -185,18 +189,22 @@ async def _serve(
     common = CommonMetrics(name, version=version(DISTRIBUTION), clock=clock)
     service = build(Start(config=config, options=options, clock=clock, common=common.part))
     running = Running(name, service, load=partial(load, options.config_file, program=kind), metrics=common)
+    listen = service.listen(options.listen)
     app = application(running, routes=service.routes, middlewares=service.middlewares)
     try:
-        server = await Server.start(app, options.listen, ssl_context=service.access.ssl_context())
+        server = await Server.start(app, listen, ssl_context=service.access.ssl_context())
     except OSError as error:
-        raise StartError(f"can't listen on {options.listen}: {error.strerror or error}") from error
+        # asyncio puts words of its own into `strerror`; an unknown host has a number of getaddrinfo's, below zero.
+        number = error.errno or 0
+        words = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise StartError(f"can't listen on {listen}: {words}") from error
     try:
         async with asyncio.TaskGroup() as group:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, lambda: group.create_task(running.reload()))
             working = group.create_task(service.run())
-            address = options.listen._replace(port=server.port)
+            address = listen._replace(port=server.port)
             log.info("started", extra={"program": name, "version": version(DISTRIBUTION), "address": str(address)})
             await stop.wait()
             log.info("ending", extra={"program": name})
@@ -231,9 +239,9 @@ class Running:
         async with self._reloading:
             try:
                 config = await asyncio.to_thread(self._load)
+                self._service.apply(config)
             except ConfigError as error:
                 return self._refuse(error)
-            self._service.apply(config)
             self._metrics.reloaded(successful=True)
             log.info("the config was reloaded", extra={"foundations": len(config.foundations)})
             return None

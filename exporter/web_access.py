@@ -156,11 +156,12 @@ class WebAccess:
             return web.Response(status=403, text="Forbidden: the client's certificate has no allowed name\n")
         if not config.basic_auth_users:
             return None
-        if self._passwords.busy:
-            return web.Response(status=503, text="Too many passwords to check\n", headers={hdrs.RETRY_AFTER: "5"})
         given = _basic_auth(request.headers.get(hdrs.AUTHORIZATION, ""))
-        if given and await self._passwords.fit(user=given[0], password=given[1], users=config.basic_auth_users):
-            return None
+        try:
+            if given and await self._passwords.fit(user=given[0], password=given[1], users=config.basic_auth_users):
+                return None
+        except _TooManyError:
+            return web.Response(status=503, text="Too many passwords to check\n", headers={hdrs.RETRY_AFTER: "5"})
         challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="diego-medic", charset="UTF-8"'}
         return web.Response(status=401, text="Unauthorized\n", headers=challenge)
 
@@ -214,6 +215,10 @@ class _FollowingContext(ssl.SSLContext):
         return context.wrap_bio(*args, **kwargs)
 
 
+class _TooManyError(Exception):
+    """A flood of passwords."""
+
+
 class _Passwords:
     """bcrypt off the event loop, one at a time, and a memory of what fitted: a scraper comes every few seconds."""
 
@@ -223,13 +228,13 @@ class _Passwords:
         self._fitted: set[bytes] = set()
         self._secret = secrets.token_bytes(32)
 
-    @property
-    def busy(self) -> bool:
-        """Whether so many checks wait that another would only keep its sender waiting."""
-        return self._waiting >= _MAX_WAITING
-
     async def fit(self, *, user: str, password: bytes, users: Mapping[str, str]) -> bool:
-        """Tell whether the user is known by that password; for an unknown one it takes as long to say no."""
+        """Tell whether the user is known by that password; for an unknown one it takes as long to say no.
+
+        Raises:
+            _TooManyError: so many checks wait that another would only keep its sender waiting.
+
+        """
         hashed = users.get(user)
         if hashed is None:
             hashed = max(users.values(), key=lambda each: each[4:6])[:7] + _NOBODY
@@ -239,6 +244,8 @@ class _Passwords:
         key = hashlib.blake2b(joined, key=self._secret).digest()
         if key in self._fitted:
             return True
+        if self._waiting >= _MAX_WAITING:
+            raise _TooManyError
         self._waiting += 1
         try:
             async with self._lock:

@@ -94,6 +94,6 @@ def _load(setting: str, path: str, load: Callable[[], None]) -> None:
     except ssl.SSLError as error:
         if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
             raise TlsError(setting, f"is not the key of the certificate: {quoted(path, longest=200)}") from None
-        raise TlsError(setting, f"{wanted[setting]}: {quoted(path, longest=200)} ({error.reason})") from None
+        raise TlsError(setting, f"{wanted[setting]}: {quoted(path, longest=200)}") from None
     except OSError as error:
         raise TlsError(setting, f"can't be read: {error.strerror}: {quoted(path, longest=200)}") from None

@@ -6,8 +6,8 @@ box.fault("locket-db-down")
 """
 
 import asyncio
+import contextlib
 import random
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable
@@ -33,8 +33,21 @@ from sandbox.driver import Driver
 from sandbox.listeners import Listeners
 from sandbox.state import state
 
-API_PORT = 6443
+API_PORT = 26443  # not 6443, which a real API server on this machine takes on every address
 CLAIM_PORT = 6442
+_API_FAULTS = {
+    "api-hang": "",
+    "api-resume": "",
+    "api-kill": "",
+    "api-start": "",
+    "api-slow": "SECONDS",
+    "api-fast": "",
+    "watch-410": "",
+    "drop-watch": "",
+    "fail": "'VERB RESOURCE'",
+    "deny": "'VERB RESOURCE'",
+    "allow-all": "",
+}
 SETTLED = 60.0
 """Seconds of the cluster's life that have passed when it starts: everything is ready, one BBS is active."""
 
@@ -87,7 +100,8 @@ class Sandbox:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._living = asyncio.Lock()
-        self.directory = Path(tempfile.mkdtemp(prefix="diego-sandbox-"))
+        self._temporary = tempfile.TemporaryDirectory(prefix="diego-sandbox-", ignore_cleanup_errors=True)
+        self.directory = Path(self._temporary.name)
         self.kubeconfig = self.write_kubeconfig()
 
     async def __aenter__(self) -> Self:
@@ -114,7 +128,7 @@ class Sandbox:
         self._listeners.close()
         await self._http.stop()
         self._claim.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._temporary.cleanup()
 
     @property
     def namespace(self) -> str:
@@ -141,7 +155,7 @@ class Sandbox:
         return state(self.cluster, self.mishaps)
 
     def fault(self, name: str, argument: str = "") -> None:
-        """Breaks or mends something; the names are in docs/sandbox.md. Raises UnknownFaultError."""
+        """Breaks or mends something; `faults` has the names. Raises UnknownFaultError."""
         self._driver.catch_up()
         own = self._api_faults().get(name)
         if own is not None:
@@ -151,6 +165,12 @@ class Sandbox:
             if name == "clear":
                 self._clear()
         self._driver.poke()
+
+    def faults(self) -> list[str]:
+        """The names that `fault` knows, those that want an argument with what it is."""
+        api = {name: f"{name} {what}".strip() for name, what in _API_FAULTS.items()}
+        pods = [f"{name} POD" for name in self._switches.with_pod]
+        return [*self._switches.plain, *pods, *api.values()]
 
     def deny(self, verb: str, resource: str, *, name: str = "", user: str = "") -> None:
         """Forbids something from now on, e.g. `deny("create", "pods/exec")`."""
@@ -247,6 +267,15 @@ class Sandbox:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def free_port(host: str, preferred: int) -> int:
+    """The preferred port, or any other where a program listens on it, be it on all addresses."""
+    for port in (preferred, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    raise OSError(f"no free port on {host}")
 
 
 def _claim_addresses() -> tuple[socket.socket, Addresses]:

@@ -173,7 +173,7 @@ def begin(
         started=now,
         alerts=dict.fromkeys(alerts, True),
         asked_by=", ".join(([person.by] if person else []) + names),
-        person=person is not None,
+        person=person,
         executor=executor,
     )
     left = None

@@ -70,6 +70,14 @@ class PodRecord(Record, frozen=True):
     answer: str = ""
 
 
+class PersonRecord(Record, frozen=True):
+    """A person who asks with `diego-runbook run`."""
+
+    by: str
+    at: datetime
+    observe: bool = False
+
+
 class Run(Record, frozen=True):
     id: str
     foundation: str
@@ -78,7 +86,7 @@ class Run(Record, frozen=True):
     started: datetime
     alerts: dict[str, bool] = {}  # fingerprint: whether it still fires
     asked_by: str = ""  # the alerts' names, or the person
-    person: bool = False
+    person: PersonRecord | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None
     reason: str = ""
@@ -97,7 +105,7 @@ class Run(Record, frozen=True):
     @property
     def withdrawn(self) -> bool:
         """Whether every alert that asked for it is resolved. A person does not withdraw this way."""
-        return not self.person and bool(self.alerts) and not any(self.alerts.values())
+        return self.person is None and bool(self.alerts) and not any(self.alerts.values())
 
 
 class AlertRecord(Record, frozen=True):
@@ -106,14 +114,6 @@ class AlertRecord(Record, frozen=True):
     alertname: str
     starts_at: datetime
     heard: datetime
-
-
-class PersonRecord(Record, frozen=True):
-    """A person who asks with `diego-runbook run`."""
-
-    by: str
-    at: datetime
-    observe: bool = False
 
 
 class Request(Record, frozen=True):

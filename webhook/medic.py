@@ -59,17 +59,39 @@ class Medic:
         self.foundation = foundation
         self.store = store
         self.metrics = around.metrics
+        self.tried = False  # whether the journal was read, or found out of reach, at least once
         self._around = around
         self._lock = LeaseLock(
             name=journal_name(foundation), identity=around.identity, writer=around.writer, clock=around.clock
         )
 
     async def run(self) -> None:
-        """Holds the lease and acts, until it is cancelled. Whatever goes wrong, it begins again."""
+        """Follows the journal, and holds the lease and acts when it can, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._act())
+
+    async def _follow(self) -> None:
+        """Reads the journal again and again: every replica shows its state, whoever acts."""
+        told = ""
         while True:
-            await self._until_readable()
+            try:
+                await self.store.refresh()
+                told = ""
+            except (KubernetesError, JournalError) as error:
+                if told != str(error):
+                    told = str(error)
+                    log.warning("the journal can't be read", extra=self._extra(error=told))
+            self.tried = True
+            await asyncio.sleep(POLL_INTERVAL)
+
+    async def _act(self) -> None:
+        """Holds the lease and leads. Whatever goes wrong, it begins again."""
+        while True:
+            while self.store.journal is None:  # without it nothing may be done, and its epoch is needed for the lease
+                await self._news()
             async with self._lock.hold(least_epoch=self._last_epoch) as held:
-                self._around.metrics.leading(True)
+                self.metrics.leading(True)
                 try:
                     await self._lead(held)
                 except FencedError as error:
@@ -80,36 +102,23 @@ class Medic:
                     # A defect must not end the watch over a foundation; the run is on record and is taken up again.
                     log.exception("the medic failed", extra=self._extra())
                 finally:
-                    self._around.metrics.leading(False)
+                    self.metrics.leading(False)
             await asyncio.sleep(POLL_INTERVAL)
-
-    async def _until_readable(self) -> None:
-        """Waits for the journal: without it nothing may be done, and its epoch is needed to take the lease."""
-        told = ""
-        while True:
-            try:
-                await self.store.refresh()
-            except (KubernetesError, JournalError) as error:
-                if told != str(error):
-                    told = str(error)
-                    log.warning("the journal can't be read", extra=self._extra(error=told))
-                await asyncio.sleep(POLL_INTERVAL)
-            else:
-                return
 
     async def _lead(self, held: Held) -> None:
         """Takes up an open run, then whatever is asked, one after the other, for as long as the lease is held."""
         while not held.lost:
-            self.store.changed.clear()
             try:
-                journal = await self.store.refresh()
-                if journal.open_run is not None:
+                journal = self.store.journal
+                if journal is not None and journal.open_run is not None:
                     await self._execute(journal.open_run, held, resumed=True)
-                elif journal.request is not None and (run := await self._decide(held)) is not None:
-                    await self._execute(run, held, resumed=False)
+                elif journal is not None and journal.request is not None:
+                    run = await self._decide(held)
+                    if run is not None:
+                        await self._execute(run, held, resumed=False)
             except KubernetesError as error:
                 log.warning("the API server is out of reach", extra=self._extra(error=str(error)))
-            await self._wait()
+            await self._news()
 
     async def _decide(self, held: Held) -> Run | None:
         """Decides the kept request if it is due, and opens the run if that is the decision."""
@@ -157,11 +166,12 @@ class Medic:
         )
         await runbook.run()
 
-    async def _wait(self) -> None:
-        """Waits for news: a change seen by this process, or the next look for those of others."""
+    async def _news(self) -> None:
+        """Waits for a change of the journal, or for a while: a kept request becomes due without one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_INTERVAL):
                 await self.store.changed.wait()
+        self.store.changed.clear()
 
     def _last_epoch(self) -> int:
         return self.store.journal.epoch if self.store.journal is not None else 0

@@ -6,11 +6,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporter.clock import Clock
 from exporter.config import Foundation
+from exporter.model import Probe, ProbeResult, Reading
 from webhook.decision import PASSING, Decision, Verdict, Why, cooldown_end
 from webhook.journal import Journal, Outcome, Run, Step, StepResult
 from webhook.notification import Reason
 
+VANTAGE = "cloud_controller"
+STALENESS = 60.0
+"""Seconds for which what the last check of a run proved is still shown."""
 RUNBOOK = "restart-diego-api"
 MODES = ("observe", "approve", "auto")
 _STEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
@@ -85,6 +90,60 @@ class RunMetrics:
 
 def _verdict_of(why: Why) -> Verdict:
     return {Why.ASKED: Verdict.RUN, Why.IN_PROGRESS: Verdict.JOIN}.get(why, Verdict.REFUSE)
+
+
+class CloudControllerProbes:
+    """The BBS as the api pods see it, from the checks of runs: the same names as the exporter's, another vantage."""
+
+    def __init__(self, registry: CollectorRegistry, *, clock: Clock) -> None:
+        self._clock = clock
+        self._readings: dict[str, Reading] = {}
+        self._probes = Counter(
+            "diego_bbs_probes",
+            "Probes of the BBS by their result.",
+            ["foundation", "vantage", "result"],
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "diego_bbs_probe_duration_seconds",
+            "How long probes of the BBS took, whatever their result.",
+            ["foundation", "vantage"],
+            registry=registry,
+        )
+        registry.register(self)
+
+    def add(self, foundation: str) -> None:
+        """Every result exists from the start, so that the first of a kind is an increase."""
+        for result in ProbeResult:
+            self._probes.labels(foundation, VANTAGE, result.value)
+
+    def observe(self, foundation: str, probe: Probe, reachable: bool | None) -> None:
+        self._probes.labels(foundation, VANTAGE, probe.result.value).inc()
+        self._durations.labels(foundation, VANTAGE).observe(probe.duration)
+        before = self._readings.get(foundation, Reading())
+        known = (reachable, probe.at) if reachable is not None else (before.reachable, before.known_at)
+        self._readings[foundation] = Reading(last=probe, reachable=known[0], known_at=known[1])
+
+    def describe(self) -> Iterable[Metric]:
+        return self._families()
+
+    def collect(self) -> Iterable[Metric]:
+        reachable, last = self._families()
+        for name, reading in self._readings.items():
+            value = reading.value(now=self._clock.now(), staleness=STALENESS)
+            if value is not None:
+                reachable.add_metric([name, VANTAGE], float(value))
+            if reading.last is not None:
+                last.add_metric([name, VANTAGE], reading.last.at)
+        return reachable, last
+
+    @staticmethod
+    def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+        labels = ["foundation", "vantage"]
+        return (
+            GaugeMetricFamily("diego_bbs_tcp_reachable", "Whether the BBS accepts connections.", labels=labels),
+            GaugeMetricFamily("diego_bbs_last_probe_timestamp_seconds", "When the last probe began.", labels=labels),
+        )
 
 
 class HttpMetrics:

@@ -53,12 +53,19 @@ class Store:
         self.foundation = foundation
         self.journal: Journal | None = None  # as last read or written
         self.changed = asyncio.Event()  # set at every change that is seen; whoever waits for it clears it
+        self.seen_at: float | None = None  # the loop's time at which `journal` was last known to be true
         self._last: Journal | None = None
         self._writer = writer
         self._version = ""  # resourceVersion of `journal`; empty: there is no ConfigMap yet
         self._known = False
         self._lock = asyncio.Lock()
         self._queue: list[tuple[Change[object], asyncio.Future[object]]] = []
+
+    def recent(self, age: float) -> Journal | None:
+        """The journal as last seen, if that was at most `age` seconds ago."""
+        if self.seen_at is None or asyncio.get_running_loop().time() - self.seen_at > age:
+            return None
+        return self._last
 
     async def refresh(self) -> Journal:
         """Reads the journal as it is now; a foundation that was never acted on has an empty one."""
@@ -163,6 +170,7 @@ class Store:
         if journal != self._last:
             self.changed.set()
         self.journal = self._last = journal
+        self.seen_at = asyncio.get_running_loop().time()
         return journal
 
     async def reset_lost(self) -> bool:

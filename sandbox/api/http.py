@@ -166,8 +166,8 @@ def _status(argv: tuple[str, ...], result: Result) -> dict[str, object]:
     if not result.started:
         program = argv[0] if argv else ""
         cause = (
-            f'error executing command in container: failed to exec in container: exec failed: "{program}": '
-            "executable file not found in $PATH: unknown"
+            "error executing command in container: failed to exec in container: OCI runtime exec failed: exec failed: "
+            f'unable to start container process: exec: "{program}": executable file not found in $PATH: unknown'
         )
         return {
             "metadata": {},

@@ -1,6 +1,6 @@
 """Certificates for the tests: an authority, and what it signs, as PEM files of a test's own."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-_END = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+_BEGIN = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+_END = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 
 
 def _name(text: str) -> x509.Name:
@@ -77,7 +77,5 @@ class Authority:
             .not_valid_before(_BEGIN)
             .not_valid_after(_END)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )

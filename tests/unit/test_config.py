@@ -106,7 +106,7 @@ def test_full_yaml_is_read_as_written() -> None:
     ],
 )
 def test_a_profile_presets_what_its_distribution_has(
-    name: str, host: str, api: str, label: str, restart: tuple[str, ...], attempts: int
+    name: str, *, host: str, api: str, label: str, restart: tuple[str, ...], attempts: int
 ) -> None:
     """The contract's table, with the foundation's own namespace in the host."""
     foundation = good("profiles").foundation(name)
@@ -226,9 +226,7 @@ def test_a_thousand_foundations_are_within_the_bounds(tmp_path: Path) -> None:
     text = (CONFIGS / "good" / "full.yaml").read_text(encoding="utf-8")
     head, body = text.split("  - name: cf\n")
     body, tail = body.split("remediation:\n  mode")
-    many = "".join(
-        f"  - name: cf-{n}\n{body.replace('namespace: cf', f'namespace: cf-{n}')}" for n in range(1_000)
-    )
+    many = "".join(f"  - name: cf-{n}\n{body.replace('namespace: cf', f'namespace: cf-{n}')}" for n in range(1_000))
     path = tmp_path / "many.yaml"
     path.write_text(f"{head}{many}remediation:\n  mode{tail}")
     assert len(load(str(path), program="webhook").foundations) == 1_000

@@ -1,0 +1,104 @@
+"""One set of tests, two clusters: the sandbox always, the real Kubernetes under the marker `cluster`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.cluster.foundation import Timing
+from sandbox.sandbox import Sandbox
+from tests.support.cluster import RealCluster
+from tests.support.rawkube import Json, RawKube
+
+HOST = "diego-api.cf.svc.cluster.local"
+
+
+class Kube(RawKube):
+    """A cluster with the stand-in foundation on it, whichever it is."""
+
+    def __init__(self, backend: Sandbox | RealCluster) -> None:
+        super().__init__(backend.kubeconfig)
+        self.backend = backend
+        self.touched = False
+        self.core = f"/api/v1/namespaces/{backend.namespace}"
+        self.apps = f"/apis/apps/v1/namespaces/{backend.namespace}"
+        self.coordination = f"/apis/coordination.k8s.io/v1/namespaces/{backend.namespace}"
+
+    @property
+    def is_real(self) -> bool:
+        return isinstance(self.backend, RealCluster)
+
+    async def fault(self, name: str) -> None:
+        self.touched = True
+        if isinstance(self.backend, Sandbox):
+            self.backend.fault(name)
+        else:
+            await self.backend.fault(name)
+
+    def audit(self) -> list[Json]:
+        return self.backend.audit if isinstance(self.backend, Sandbox) else self.backend.audit()
+
+    async def pods(self, component: str = "diego-api") -> list[Json]:
+        found = await self.found(f"{self.core}/pods", labelSelector=f"app.kubernetes.io/component={component}")
+        items: list[Json] = found["items"]
+        return items
+
+    async def pod(self, name: str) -> Json:
+        return await self.found(f"{self.core}/pods/{name}")
+
+    async def endpoints(self) -> list[str]:
+        """The names of the pods behind the Service."""
+        found = await self.found(f"{self.core}/endpoints/diego-api")
+        subsets = found.get("subsets") or []
+        return sorted(item["targetRef"]["name"] for subset in subsets for item in subset.get("addresses") or [])
+
+    async def nc(self, host: str = HOST, *, pod: str = "api-0", wait: int = 5, port: int = 8889) -> Any:
+        argv = ["env", "LC_ALL=C", "nc", "-zv", "-w", str(wait), host, str(port)]
+        return await self.exec(f"{self.core}/pods/{pod}", argv, container="api")
+
+    async def eventually(self, what: Callable[[], Any], *, within: float = 60) -> Any:
+        """Awaits `what()` until it is true, and returns its value. The deadline, in seconds, only ends a failure."""
+        async with asyncio.timeout(within):
+            while not (value := await what()):  # noqa: ASYNC110 - what is awaited is on the other side of HTTP
+                await asyncio.sleep(0.2)
+            return value
+
+    async def settled(self) -> bool:
+        """All pods fully ready, exactly one of diego-api active and reachable."""
+        pods = await self.pods() + await self.pods("api")
+        ready = [pod for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        active = [pod for pod in pods if label(pod) == "true"]
+        return len(ready) == 4 and len(active) == 1 and await self.endpoints() == [active[0]["metadata"]["name"]]
+
+    async def mend(self) -> None:
+        """Undoes what a test has broken; wedged pods need a restart."""
+        await self.fault("clear")
+        await self.fault("locket-db-up")
+        for pod in await self.pods():
+            await self.request("DELETE", f"{self.core}/pods/{pod['metadata']['name']}")
+        await self.eventually(self.settled, within=120)
+
+
+def label(pod: Json) -> str | None:
+    value: str | None = pod["metadata"]["labels"].get("skiff-role-active")
+    return value
+
+
+def is_ready(pod: Json) -> bool:
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in pod["status"].get("conditions") or [])
+
+
+@pytest.fixture(params=["sandbox", pytest.param("real", marks=pytest.mark.cluster)])
+async def kube(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kube]:
+    """The cluster under test, settled."""
+    if request.param == "sandbox":
+        async with Sandbox(timing=Timing(start=0.2, probe=0.4)) as box, Kube(box) as kube:
+            yield kube
+        return
+    async with Kube(request.getfixturevalue("real_cluster")) as kube:
+        await kube.eventually(kube.settled, within=120)
+        yield kube
+        if kube.touched:
+            await kube.mend()

@@ -1,0 +1,23 @@
+"""Clocks for tests."""
+
+import asyncio
+
+
+class LoopClock:
+    """Wall time that runs with the loop's, so that a virtual loop moves both; it can be set apart."""
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self.start = start
+
+    def now(self) -> float:
+        return self.start + asyncio.get_running_loop().time()
+
+
+class SetClock:
+    """Stands still unless it is set."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time

@@ -1,0 +1,62 @@
+"""The real one-node Kubernetes that some tests need: started once for a test run, ended with it.
+
+Its scripts are looked for where `DIEGO_MEDIC_CLUSTER` says, by default in `../shared/cluster` beside the checkout. A
+cluster that already runs is taken where `KUBECONFIG` and `KUBE_RUN` are both set, and left running.
+"""
+
+import asyncio
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(os.environ.get("DIEGO_MEDIC_CLUSTER", Path(__file__).parents[2] / ".." / "shared" / "cluster"))
+
+
+class RealCluster:
+    """A running cluster with the stand-in foundation on it, namespace `cf`."""
+
+    namespace = "cf"
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self.run = Path(environment["KUBE_RUN"])
+        self.kubeconfig = Path(environment["KUBECONFIG"])
+
+    async def fault(self, name: str) -> None:
+        """Breaks or mends something; the names are in the README of the cluster's scripts."""
+        process = await asyncio.create_subprocess_exec(
+            SCRIPTS / "fault",
+            name,
+            env=os.environ | self._environment,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, stderr = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, f"fault {name}: {stderr.decode()}"
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The audit events so far, oldest first: every request that changed something or opened an exec."""
+        return [json.loads(line) for line in (self.run / "audit.log").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def real_cluster() -> Iterator[RealCluster]:
+    """The real cluster; takes about 40 seconds to start."""
+    given = {key: os.environ.get(key, "") for key in ("KUBECONFIG", "KUBE_RUN")}
+    if all(given.values()):
+        yield RealCluster(given)
+        return
+    if not (SCRIPTS / "up").exists():
+        pytest.fail(f"no cluster: set DIEGO_MEDIC_CLUSTER, or KUBECONFIG and KUBE_RUN ({SCRIPTS} has no `up`)")
+    try:
+        started = subprocess.run([SCRIPTS / "up"], check=True, capture_output=True, text=True, timeout=1800)
+        exports = dict(word.split("=", 1) for word in shlex.split(started.stdout) if "=" in word)
+        yield RealCluster(exports)
+    finally:
+        subprocess.run([SCRIPTS / "down"], check=False, capture_output=True, timeout=120)

@@ -1,0 +1,330 @@
+"""What the gauges say of a view: pure functions, so each case is a value."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.gauges import SHOWN, Look, expired
+from exporter.metrics import FoundationCollector, Instruments
+from exporter.model import Component, FoundationView, Pod, Probe, ProbeResult, Reading, StatefulSet
+from tests.support.foundations import foundation, pod, statefulset
+
+NOW = 1_000_000.0
+
+
+def reading(*, reachable: bool, at: float = NOW) -> Reading:
+    result = ProbeResult.SUCCESS if reachable else ProbeResult.REFUSED
+    return Reading(last=Probe(result, at=at), reachable=reachable, known_at=at)
+
+
+def component(name: str, *pods: dict[str, Any], replicas: int = 2) -> Component:
+    owner = msgspec.convert(statefulset(name, replicas=replicas), StatefulSet)
+    return Component.of(name, owner, [msgspec.convert(each, Pod) for each in pods])
+
+
+def components(*found: Component) -> dict[str, Component]:
+    return {each.name: each for each in found}
+
+
+LEADER = pod("diego-api", 0, active="true")
+PASSIVE = pod("diego-api", 1, active="false")
+API = component("api", pod("api", 0), pod("api", 1, ready=1))
+HEALTHY = FoundationView(
+    components=components(component("diego-api", LEADER, PASSIVE), API),
+    synced=True,
+    synced_at=NOW,
+    bbs=reading(reachable=True),
+    pods={"diego-api-0-uid": reading(reachable=True), "diego-api-1-uid": reading(reachable=False)},
+)
+
+
+def with_pods(*pods: dict[str, Any], replicas: int = 2, **readings: bool) -> FoundationView:
+    """A view with these diego-api pods; what is known of who serves, by `p0`, `p1`, …"""
+    found = {f"diego-api-{name[1:]}-uid": reading(reachable=known) for name, known in readings.items()}
+    return replace(HEALTHY, components=components(component("diego-api", *pods, replicas=replicas), API), pods=found)
+
+
+def shown(view: FoundationView, *, now: float = NOW, **changes: Any) -> dict[str, float]:
+    """All that is shown of a view, by `name` or `name{labels}`, without the name of the foundation."""
+    look = Look(foundation(**changes), view, now)
+    found = {}
+    for family in FoundationCollector(lambda: [look]).collect():
+        for sample in family.samples:
+            assert sample.labels["foundation"] == "cf"
+            labels = ",".join(f"{key}={value}" for key, value in sample.labels.items() if key != "foundation")
+            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
+
+
+def test_a_healthy_foundation() -> None:
+    assert shown(HEALTHY) == {
+        "diego_foundation_info{profile=cfee-2,namespace=cf}": 1,
+        "diego_bbs_tcp_reachable{vantage=exporter}": 1,
+        "diego_bbs_last_probe_timestamp_seconds{vantage=exporter}": NOW,
+        "diego_bbs_active_leaders": 1,
+        "diego_bbs_serving_pods": 1,
+        "diego_api_ready": 1,
+        "diego_api_pods_desired": 2,
+        "diego_api_pods_ready": 2,
+        "diego_api_pods_terminating": 0,
+        "diego_api_pod_ready{pod=diego-api-0}": 1,
+        "diego_api_pod_ready{pod=diego-api-1}": 1,
+        "diego_api_pod_active{pod=diego-api-0}": 1,
+        "diego_api_pod_active{pod=diego-api-1}": 0,
+        "diego_api_pod_serving{pod=diego-api-0}": 1,
+        "diego_api_pod_serving{pod=diego-api-1}": 0,
+        "diego_api_pod_containers{pod=diego-api-0}": 2,
+        "diego_api_pod_containers{pod=diego-api-1}": 2,
+        "diego_api_pod_containers_ready{pod=diego-api-0}": 2,
+        "diego_api_pod_containers_ready{pod=diego-api-1}": 2,
+        "diego_api_pod_container_restarts_total{pod=diego-api-0}": 0,
+        "diego_api_pod_container_restarts_total{pod=diego-api-1}": 0,
+        "diego_cloud_controller_pods_desired": 2,
+        "diego_cloud_controller_pods_ready": 1,
+        "diego_kubernetes_synced": 1,
+        "diego_kubernetes_last_sync_timestamp_seconds": NOW,
+    }
+
+
+def test_of_a_foundation_of_which_nothing_is_known_nothing_is_claimed() -> None:
+    assert shown(FoundationView()) == {
+        "diego_foundation_info{profile=cfee-2,namespace=cf}": 1,
+        "diego_kubernetes_synced": 0,
+    }
+
+
+def test_what_kubernetes_said_stands_for_the_staleness_and_no_longer() -> None:
+    view = replace(HEALTHY, synced=False, bbs=reading(reachable=True, at=NOW + 1000))
+    last = shown(view, now=NOW + 60)
+    gone = shown(view, now=NOW + 60.1)
+
+    assert last["diego_bbs_active_leaders"] == 1
+    assert last["diego_kubernetes_synced"] == 0
+    assert set(gone) == {
+        "diego_foundation_info{profile=cfee-2,namespace=cf}",
+        "diego_bbs_tcp_reachable{vantage=exporter}",
+        "diego_bbs_last_probe_timestamp_seconds{vantage=exporter}",
+        "diego_kubernetes_synced",
+        "diego_kubernetes_last_sync_timestamp_seconds",
+    }
+
+
+def test_a_configured_staleness_counts() -> None:
+    assert "diego_api_ready" in shown(HEALTHY, now=NOW + 90, staleness=100.0)
+    assert "diego_api_ready" not in shown(HEALTHY, now=NOW + 11, staleness=10.0)
+
+
+def test_what_a_probe_proved_stands_for_the_staleness_and_no_longer() -> None:
+    view = replace(HEALTHY, synced_at=NOW + 1000)
+
+    assert shown(view, now=NOW + 60)["diego_bbs_tcp_reachable{vantage=exporter}"] == 1
+    gone = shown(view, now=NOW + 60.1)
+    assert "diego_bbs_tcp_reachable{vantage=exporter}" not in gone
+    assert "diego_bbs_serving_pods" not in gone
+    assert "diego_api_pod_serving{pod=diego-api-0}" not in gone
+    assert gone["diego_bbs_last_probe_timestamp_seconds{vantage=exporter}"] == NOW
+    assert gone["diego_bbs_active_leaders"] == 1
+
+
+def test_unreachable_is_zero_and_unknown_is_absent() -> None:
+    name = "diego_bbs_tcp_reachable{vantage=exporter}"
+    unknown = Reading(last=Probe(ProbeResult.ERROR, at=NOW))
+
+    assert shown(replace(HEALTHY, bbs=reading(reachable=False)))[name] == 0
+    assert name not in shown(replace(HEALTHY, bbs=unknown))
+    assert shown(replace(HEALTHY, bbs=unknown))["diego_bbs_last_probe_timestamp_seconds{vantage=exporter}"] == NOW
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        ((LEADER, PASSIVE), 1),
+        ((PASSIVE, pod("diego-api", 0, active="false")), 0),
+        ((PASSIVE, pod("diego-api", 0)), 0),
+        ((LEADER, pod("diego-api", 1, active="true")), 2),
+        ((PASSIVE, pod("diego-api", 0, active="true", terminating=True)), 0),
+        ((PASSIVE, pod("diego-api", 0, active="true", owner_uid="another")), 0),
+        ((), 0),
+    ],
+    ids=["one", "passive", "no label", "two", "terminating", "of another StatefulSet", "no pods"],
+)
+def test_leaders_are_labelled_and_stay(pods: tuple[dict[str, Any], ...], expected: int) -> None:
+    assert shown(with_pods(*pods))["diego_bbs_active_leaders"] == expected
+
+
+def test_another_label_may_mark_the_active_one() -> None:
+    label = "quarks.cloudfoundry.org/pod-active=active"
+    quarks = pod("diego-api", 0)
+    quarks["metadata"]["labels"]["quarks.cloudfoundry.org/pod-active"] = "active"
+
+    found = shown(with_pods(quarks, pod("diego-api", 1)), diego_api={"active_label": label})
+
+    assert (found["diego_bbs_active_leaders"], found["diego_api_pod_active{pod=diego-api-0}"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ({"p0": True, "p1": False}, 1),
+        ({"p0": False, "p1": False}, 0),
+        ({"p0": True, "p1": True}, 2),
+        ({"p0": True}, None),
+        ({"p0": False}, None),
+        ({}, None),
+    ],
+)
+def test_who_serves_is_absent_while_one_is_unknown(readings: dict[str, bool], expected: int | None) -> None:
+    assert shown(with_pods(LEADER, PASSIVE, **readings)).get("diego_bbs_serving_pods") == expected
+
+
+def test_two_known_to_serve_are_said_whatever_a_third_does() -> None:
+    third = pod("diego-api", 2)
+
+    assert shown(with_pods(LEADER, PASSIVE, third, replicas=3, p0=True, p1=True))["diego_bbs_serving_pods"] == 2
+    assert "diego_bbs_serving_pods" not in shown(with_pods(LEADER, PASSIVE, third, replicas=3, p0=True, p1=False))
+
+
+def test_a_pod_without_an_address_serves_nobody() -> None:
+    starting = pod("diego-api", 1, ip="", phase="Pending", ready=0)
+    found = shown(with_pods(LEADER, starting, p0=True))
+
+    assert (found["diego_bbs_serving_pods"], found["diego_api_pod_serving{pod=diego-api-1}"]) == (1, 0)
+
+
+def test_where_pods_are_not_probed_nothing_is_said_of_who_serves() -> None:
+    found = shown(with_pods(pod("diego-api", 0, ip="", phase="Pending")), diego_api={"probe_pods": False})
+
+    assert not [name for name in found if "serving" in name]
+
+
+@pytest.mark.parametrize(
+    ("pods", "replicas", "min_ready", "expected"),
+    [
+        ((LEADER, PASSIVE), 2, None, 1),
+        ((LEADER, pod("diego-api", 1, ready=1)), 2, None, 0),
+        ((LEADER, pod("diego-api", 1, ready=1)), 2, 1, 1),
+        ((LEADER,), 2, None, 0),
+        ((LEADER, pod("diego-api", 1, terminating=True)), 2, None, 0),
+        ((), 0, None, 0),
+        ((LEADER,), 1, 2, 1),
+    ],
+)
+def test_ready(pods: tuple[dict[str, Any], ...], replicas: int, min_ready: int | None, expected: int) -> None:
+    assert shown(with_pods(*pods, replicas=replicas), diego_api={"min_ready": min_ready})["diego_api_ready"] == expected
+
+
+def test_the_pods_are_counted() -> None:
+    leaving = pod("diego-api", 1, terminating=True)
+    crashing = pod("diego-api", 0, ready=1, restarts=7)
+    found = shown(with_pods(crashing, leaving, replicas=3))
+
+    assert {name.removeprefix("diego_api_"): value for name, value in found.items() if "api_pod" in name} == {
+        "pods_desired": 3,
+        "pods_ready": 0,
+        "pods_terminating": 1,
+        "pod_ready{pod=diego-api-0}": 0,
+        "pod_ready{pod=diego-api-1}": 0,
+        "pod_active{pod=diego-api-0}": 0,
+        "pod_active{pod=diego-api-1}": 0,
+        "pod_containers{pod=diego-api-0}": 2,
+        "pod_containers{pod=diego-api-1}": 2,
+        "pod_containers_ready{pod=diego-api-0}": 1,
+        "pod_containers_ready{pod=diego-api-1}": 2,
+        "pod_container_restarts_total{pod=diego-api-0}": 7,
+        "pod_container_restarts_total{pod=diego-api-1}": 0,
+    }
+
+
+def test_a_statefulset_that_does_not_exist_has_no_numbers() -> None:
+    """Neither zero leaders: while one is made anew, its pods are nobody's, and that is no incident."""
+    view = replace(HEALTHY, components=components(Component("diego-api", None), API))
+    found = shown(view)
+
+    assert not [name for name in found if name.startswith(("diego_api_", "diego_bbs_active", "diego_bbs_serving"))]
+    assert found["diego_cloud_controller_pods_desired"] == 2
+
+
+def test_several_statefulsets_are_one_component() -> None:
+    found = components(component("diego-api", LEADER, replicas=1), component("locket", pod("locket", 0), replicas=1))
+    view = replace(HEALTHY, components=found | components(API))
+
+    assert shown(view, diego_api={"statefulset": ("diego-api", "locket")})["diego_api_pods_ready"] == 2
+
+
+def test_the_database_is_shown_where_it_is_known() -> None:
+    name = "diego_database_tcp_reachable"
+
+    assert name not in shown(HEALTHY)
+    assert shown(replace(HEALTHY, database=reading(reachable=False)))[name] == 0
+    assert name not in shown(replace(HEALTHY, database=reading(reachable=True, at=NOW - 61)))
+
+
+def test_what_is_shown_changes_by_age_exactly_when_expired_does() -> None:
+    """The text of a scrape is kept as long as `expired` says the same."""
+    view = replace(HEALTHY, bbs=reading(reachable=True, at=NOW - 20), database=reading(reachable=True, at=NOW - 40))
+    config = foundation()
+    for before, after in [(second - 0.5, second + 0.5) for second in range(130)]:
+        same = expired(Look(config, view, NOW + before)) == expired(Look(config, view, NOW + after))
+        assert same == (shown(view, now=NOW + before) == shown(view, now=NOW + after)), before
+
+
+def test_a_metric_with_a_defect_takes_nothing_else_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def oops(_look: Look) -> Any:
+        raise ZeroDivisionError
+
+    broken = [replace(each, samples=oops) if each.name == "diego_api_ready" else each for each in SHOWN]
+    monkeypatch.setattr("exporter.metrics.SHOWN", broken)
+
+    assert "diego_api_ready" not in shown(HEALTHY)
+    assert shown(HEALTHY)["diego_bbs_active_leaders"] == 1
+
+
+def samples_of(registry: CollectorRegistry) -> dict[str, float]:
+    found = [sample for family in registry.collect() for sample in family.samples]
+    return {
+        f"{each.name}{sorted(each.labels.values())}": each.value
+        for each in found
+        if not each.name.endswith(("_created", "_bucket"))
+    }
+
+
+def test_every_result_exists_from_the_start() -> None:
+    registry = CollectorRegistry()
+    Instruments(registry).add("cf")
+
+    names = {name for name in samples_of(registry) if name.startswith("diego_bbs_probes_total")}
+    words = ("success", "dns", "refused", "timeout", "unreachable", "reset", "tls", "error")
+    assert names == {f"diego_bbs_probes_total{sorted(('cf', 'exporter', word))}" for word in words}
+    assert set(samples_of(registry).values()) == {0.0}
+
+
+def test_probes_and_requests_are_counted() -> None:
+    registry = CollectorRegistry()
+    instruments = Instruments(registry)
+    instruments.add("cf")
+    before = instruments.version
+    instruments.probed("cf", Probe(ProbeResult.REFUSED, at=NOW, duration=0.25))
+    instruments.requested("cf", "watch", "200")
+
+    found = samples_of(registry)
+    assert found["diego_bbs_probes_total['cf', 'exporter', 'refused']"] == 1
+    assert found["diego_bbs_probe_duration_seconds_sum['cf', 'exporter']"] == 0.25
+    assert found["diego_kubernetes_requests_total['200', 'cf', 'watch']"] == 1
+    assert instruments.version == before + 2
+
+
+def test_of_a_foundation_that_was_removed_nothing_is_left_and_nothing_comes_back() -> None:
+    registry = CollectorRegistry()
+    instruments = Instruments(registry)
+    for name in ("cf", "other"):
+        instruments.add(name)
+        instruments.requested(name, "list", "200")
+    instruments.remove("cf")
+    instruments.probed("cf", Probe(ProbeResult.SUCCESS, at=NOW))
+    instruments.requested("cf", "list", "200")
+
+    assert {name for name in samples_of(registry) if "'cf'" in name} == set()
+    assert samples_of(registry)["diego_kubernetes_requests_total['200', 'list', 'other']"] == 1

@@ -1,0 +1,100 @@
+"""`diego-webhook`: takes Alertmanager's notifications and executes the documented restart runbook."""
+
+import itertools
+import sys
+from collections.abc import Sequence
+from random import Random
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CollectorRegistry
+
+from exporter import program
+from exporter.config import Config, Foundation
+from exporter.exposition import Exposition, Part
+from exporter.kube import Connections
+from exporter.probe import dial_tcp
+from exporter.server import Address
+from webhook.intake import Intake
+from webhook.lease import new_identity
+from webhook.medic import Medic
+from webhook.medics import Medics
+from webhook.metrics import CloudControllerProbes, Counters, HttpMetrics, JournalCollector, RunMetrics
+from webhook.page import render
+from webhook.web import Doors, Routes
+from webhook.wiring import medic_for
+
+NAME = "diego-webhook"
+
+
+class Webhook:
+    """The webhook inside of its frame."""
+
+    def __init__(self, start: program.Start) -> None:
+        registry = CollectorRegistry()
+        self._start = start
+        self._counters = Counters(registry)
+        self._probes = CloudControllerProbes(registry, clock=start.clock)
+        self._identity = new_identity()
+        self._random = Random()  # noqa: S311 - jitter and the tail of a run's id
+        self._medics = Medics(start.config, build=self._medic)
+        http = HttpMetrics(registry)
+        intake = Intake(medics=self._medics.by_foundation, clock=start.clock, metrics=http)
+        handlers = Routes(intake=intake, medics=self._medics, metrics=http)
+        self._doors = Doors(
+            web_config_file=start.options.web_config_file, bearer_token_file=start.config.webhook.bearer_token_file
+        )
+        self.access = self._doors.access
+        self.routes: Sequence[web.AbstractRouteDef] = handlers.all
+        self.middlewares: Sequence[Middleware] = (handlers.count, self.access.middleware, self._doors.guard)
+        journals = JournalCollector(foundations=self._medics.foundations, journals=self._medics.journals)
+        scrapes = itertools.count()  # a handful of series, whose age counts: rendered at each scrape
+        self.exposition = Exposition(Part((journals, registry), key=lambda: next(scrapes)), start.common)
+
+    def listen(self, asked: Address) -> Address:
+        try:
+            return self._doors.listen(asked)
+        except ValueError as error:
+            raise program.StartError(str(error)) from error
+
+    def not_ready(self) -> str | None:
+        return self._medics.not_ready()
+
+    def page(self) -> str:
+        return render(self._medics.foundations(), self._medics.journals())
+
+    def apply(self, config: Config) -> None:
+        self._doors.replace_token(config.webhook.bearer_token_file)
+        self._medics.apply(config)
+
+    async def run(self) -> None:
+        await self._medics.run()
+
+    def _medic(self, foundation: Foundation, connections: Connections) -> Medic:
+        self._probes.add(foundation.name)
+        return medic_for(
+            foundation,
+            connections=connections,
+            clock=self._start.clock,
+            dial=dial_tcp,
+            random=self._random,
+            identity=self._identity,
+            metrics=RunMetrics(self._counters, foundation.name),
+            observe_probe=self._probes.observe,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script; the exit code is that of `exporter.program`."""
+    return program.run(
+        argv,
+        name=NAME,
+        kind="webhook",
+        description="Takes Alertmanager's notifications and executes the documented restart of Diego's BBS.",
+        listen=":10890",
+        build=Webhook,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
