@@ -17,6 +17,8 @@ class Profile:
 
     bbs_service: str = "diego-api"
     api_statefulset: str = "api"
+    # None: the container is found as `cloud_controller.container` says; the StatefulSet's own name, in most.
+    api_container: str | None = None
     active_label: str = "skiff-role-active=true"
     # Restarted before the diego-api pods: Locket, where it has pods of its own.
     restart_first: tuple[str, ...] = ()
@@ -34,7 +36,7 @@ class Profile:
         return {
             "bbs": {"host": f"{self.bbs_service}.{namespace}.svc.cluster.local"},
             "diego_api": {"statefulset": names, "active_label": self.active_label},
-            "cloud_controller": {"statefulset": self.api_statefulset},
+            "cloud_controller": {"statefulset": self.api_statefulset, "container": self.api_container},
             "restart": (*self.restart_first, *names),
             "remediation": {"confirm": {"attempts": self.confirm_attempts, "interval": "10s"}},
         }
@@ -44,7 +46,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
         "cfee-2": Profile(),
         "cfee-1": Profile(restart_first=("diego-locket",)),
-        "cfee-2-late": Profile(bbs_service="diego-api-set", api_statefulset="api-group"),
+        "cfee-2-late": Profile(bbs_service="diego-api-set", api_statefulset="api-group", api_container="api-group"),
         "scf": Profile(bbs_service="diego-api-bbs"),
         # The quarks operator writes the label every 30 s, so a healthy failover shows later than elsewhere.
         "kubecf": Profile(active_label="quarks.cloudfoundry.org/pod-active=active", confirm_attempts=6),

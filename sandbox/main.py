@@ -77,9 +77,23 @@ def _control(url: str, path: str, *, method: str) -> int:
 
 
 def _readable(document: Any) -> str:
+    """An answer of the control endpoint, for people: names, or pods and faults."""
     if isinstance(document, list):
         return "\n".join(document)
-    return json.dumps(document, indent=2)
+    if "error" in document:
+        return f"{document['error']}\nthe faults: {', '.join(document['faults'])}"
+    lines = [_pod_line(pod) for pod in document["pods"]]
+    service = document["service"]
+    lines.append(f"service {service['name']}: endpoints {', '.join(service['endpoints']) or 'none'}")
+    broken = [f"{name}={value}" for name, value in document["faults"].items() if value]
+    lines.append(f"faults: {', '.join(broken) or 'none'}")
+    return "\n".join(lines)
+
+
+def _pod_line(pod: dict[str, Any]) -> str:
+    marks = [mark for mark in ("terminating", "serving", "wedged") if pod[mark]]
+    active = [] if pod["active"] is None else [f"active={pod['active']}"]
+    return f"{pod['name']:<14} {pod['ready']} {pod['ip'] or '-':<15} {' '.join(active + marks)}".rstrip()
 
 
 async def _run(*, once: bool, report: Path | None, real: bool | None) -> int:

@@ -15,7 +15,7 @@ def state(cluster: Cluster, mishaps: Mishaps) -> Obj:
     faults = {
         key: sorted(value) if isinstance(value, set | dict) else value for key, value in asdict(cluster.faults).items()
     }
-    faults |= {"locket_database_up": locket.database_up, "split_brain": locket.split_brain}
+    faults |= {"locket_database_down": not locket.database_up, "split_brain": locket.split_brain}
     faults |= {"api_hanging": mishaps.hanging, "api_killed": mishaps.killed, "lock_elsewhere": locket.held_elsewhere}
     endpoints = cluster.store.get(ENDPOINTS, foundation.namespace, foundation.service)
     return {

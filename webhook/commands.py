@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -18,18 +19,19 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import SystemClock
 from exporter.config import Config, Foundation
 from exporter.kube import Connections
+from exporter.kube_api import KubernetesError
 from exporter.model import Probe
 from exporter.probe import dial_tcp
 from webhook import checkup, journal
 from webhook.cloud_controller import CloudController
-from webhook.decision import Decision, Verdict, ask_as_person
+from webhook.decision import Decision, Verdict, ask_as_person, withdraw
 from webhook.explain import explain_lines
 from webhook.follow import follow
 from webhook.journal import Journal, Outcome, PersonRecord, Run
 from webhook.lease import new_identity
 from webhook.metrics import Counters, RunMetrics
 from webhook.report import checkup_lines, history_lines, outcome_line, run_lines
-from webhook.store import Store
+from webhook.store import JournalError, Store
 from webhook.wiring import medic_for, store_for, writer_for
 
 OK, FAILED, USAGE, UNKNOWN = 0, 1, 2, 3
@@ -50,7 +52,7 @@ class Desk:
     def __init__(self) -> None:
         self.connections = Connections()
         self.clock = SystemClock()
-        self.person = f"{getpass.getuser()}@{socket.gethostname()}"
+        self.person = f"{_user()}@{socket.gethostname()}"
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now(), UTC)
@@ -65,6 +67,13 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.connections.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        return f"uid-{os.getuid()}"
 
 
 def say(text: str) -> None:
@@ -120,11 +129,19 @@ async def run(desk: Desk, foundation: Foundation, *, observe: bool) -> int:
         return UNKNOWN
     working = asyncio.create_task(medic.run())
     try:
-        ended = await follow(medic.store, find=partial(_find, person, under_way), waiting=_asked(medic.store), say=say)
+        ended = await follow(
+            medic.store,
+            find=partial(_find, person, under_way),
+            waiting=_asked(medic.store),
+            hindered=lambda: medic.waits_for,
+            say=say,
+        )
     finally:
         working.cancel()
         with suppress(asyncio.CancelledError):
             await working
+        with suppress(KubernetesError, JournalError):  # whoever stopped waiting no longer asks
+            await medic.store.update(lambda before: (withdraw(before, person), None))
     if ended is None:
         say("refused: what was asked was dropped before it began; see `diego-runbook history`")
         return UNKNOWN

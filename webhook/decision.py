@@ -67,8 +67,11 @@ def decide(journal: Journal, foundation: Foundation, now: datetime) -> Decision:
     cooled = cooldown_end(journal, foundation)
     if cooled is not None and now < cooled:
         return Decision(Verdict.REFUSE, Why.COOLDOWN, f"cooldown after a restart until {_time(cooled)}", cooled)
-    if journal.runs and journal.runs[-1].ended is not None:
-        until = journal.runs[-1].ended + timedelta(seconds=settings.retry)
+    last = journal.runs[-1] if journal.runs else None
+    if (
+        last is not None and last.ended is not None and not last.disruptive
+    ):  # after a disruptive one the cooldown counts
+        until = last.ended + timedelta(seconds=settings.retry)
         if now < until:
             return Decision(
                 Verdict.REFUSE, Why.RETRY, f"the last run ended a moment ago, retry at {_time(until)}", until
@@ -132,16 +135,28 @@ def ask_as_person(journal: Journal, person: PersonRecord, foundation: Foundation
     return journal, decision
 
 
+def withdraw(journal: Journal, person: PersonRecord) -> Journal:
+    """Takes back what a person asked, where it has not become a run."""
+    request = journal.request
+    if request is None or request.person != person:
+        return journal
+    left = msgspec.structs.replace(request, person=None) if request.alerts else None
+    return msgspec.structs.replace(journal, request=left)
+
+
 def reconsider(journal: Journal, foundation: Foundation, now: datetime) -> tuple[Journal, Decision | None]:
     """Decides a kept request again. None: there is none that is due.
 
-    Alerts that nobody was heard of for `request_ttl` are dropped: what vanished without a word is no longer asked for.
+    Alerts that nothing was heard of for `request_ttl` are dropped, and a person who asked that long ago: what vanished
+    without a word is no longer asked for.
     """
     if journal.request is None:
         return journal, None
     ttl = timedelta(seconds=foundation.remediation.request_ttl)
     alive = {key: alert for key, alert in journal.request.alerts.items() if now - alert.heard <= ttl}
-    request = msgspec.structs.replace(journal.request, alerts=alive)
+    person = journal.request.person
+    person = person if person is not None and now - person.at <= ttl else None
+    request = msgspec.structs.replace(journal.request, alerts=alive, person=person)
     if not alive and request.person is None:
         return note(msgspec.structs.replace(journal, request=None), "a wanted request expired: unheard of", now), None
     if now < request.due:

@@ -18,12 +18,15 @@ async def follow(
     *,
     find: Callable[[tuple[Run, ...]], Run | None],
     waiting: Callable[[], bool],
+    hindered: Callable[[], str],
     say: Callable[[str], None],
 ) -> Run | None:
     """Says each step as it is taken, and returns the run when it has ended.
 
     `find` picks the run among those on record; None where it is not there, and `waiting` says that it won't come.
+    While it has not begun, what `hindered` names is said as well.
     """
+    hindrance = ""
     said: dict[datetime, str] = {}
     while True:
         with suppress(KubernetesError):
@@ -35,6 +38,9 @@ async def follow(
                 return run
         elif store.journal is not None and not waiting():
             return None
+        elif hindered() != hindrance:
+            hindrance = hindered()
+            say(f"waiting for the lease: {hindrance}" if hindrance else "the lease is ours")
         await asyncio.sleep(POLL_INTERVAL)
 
 

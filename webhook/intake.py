@@ -50,7 +50,8 @@ class Intake:
                 concerned[alert.labels["foundation"]].append(alert)
             else:
                 self._count(alert, reason)
-                log.info("alert passed over", extra={"status": alert.status, "reason": reason, "alert": alert.identity})
+                named = {key: alert.labels.get(key, "") for key in ("alertname", "foundation")}
+                log.info("alert passed over", extra={"status": alert.status, "reason": reason, **named})
         if not concerned:
             return Receipt(200, {})
         texts = await asyncio.gather(*(self._record(name, alerts) for name, alerts in concerned.items()))

@@ -54,6 +54,7 @@ class LeaseLock:
     def __init__(self, *, name: str, identity: str, writer: Writer, clock: Clock) -> None:
         self.name = name
         self.identity = identity
+        self.waits_for = ""  # what keeps it from being taken, in words; empty while it is held, or was not asked for
         self._writer = writer
         self._clock = clock
         self._seen: tuple[LeaseSpec, float] | None = None  # another's lease, and the loop's time when it last changed
@@ -75,24 +76,24 @@ class LeaseLock:
             await self._give_back(held)
 
     async def _take(self, least_epoch: Callable[[], int]) -> Held:
-        quiet = False
         while True:
             started = asyncio.get_running_loop().time()
             try:
                 epoch = await self._try(least_epoch())
                 if epoch is not None:
+                    self.waits_for = ""
                     return Held(epoch, started)
-                if not quiet:
-                    holder = self._seen[0].holder_identity if self._seen else ""
-                    log.info("waiting for the lease", extra={"lease": self.name, "holder": holder})
-                    quiet = True
+                self._waits(f"held by {self._seen[0].holder_identity if self._seen else 'another'}")
             except ConflictError:
                 pass  # somebody was faster; look again
             except KubernetesError as error:
-                if not quiet:
-                    log.warning("the lease can't be asked for", extra={"lease": self.name, "error": str(error)})
-                    quiet = True
+                self._waits(str(error))
             await asyncio.sleep(RETRY_INTERVAL)
+
+    def _waits(self, what: str) -> None:
+        if what != self.waits_for:
+            self.waits_for = what
+            log.info("waiting for the lease", extra={"lease": self.name, "why": what})
 
     async def _try(self, least_epoch: int) -> int | None:
         """One attempt. Returns the epoch, or None while somebody else holds the lease."""

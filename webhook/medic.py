@@ -65,6 +65,11 @@ class Medic:
             name=journal_name(foundation), identity=around.identity, writer=around.writer, clock=around.clock
         )
 
+    @property
+    def waits_for(self) -> str:
+        """What keeps this medic from acting, in words; empty: nothing does."""
+        return self._lock.waits_for
+
     async def run(self) -> None:
         """Follows the journal, and holds the lease and acts when it can, until it is cancelled."""
         async with asyncio.TaskGroup() as group:

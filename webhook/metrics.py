@@ -17,6 +17,8 @@ VANTAGE = "cloud_controller"
 STALENESS = 60.0
 """Seconds for which what the last check of a run proved is still shown."""
 RUNBOOK = "restart-diego-api"
+_REACHABLE = "Whether the BBS accepts TCP connections at its address (1) or provably does not (0)."
+_LAST_PROBE = "When the last probe of the BBS ended, whatever its result."
 MODES = ("observe", "approve", "auto")
 _STEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 
@@ -141,8 +143,8 @@ class CloudControllerProbes:
     def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
         labels = ["foundation", "vantage"]
         return (
-            GaugeMetricFamily("diego_bbs_tcp_reachable", "Whether the BBS accepts connections.", labels=labels),
-            GaugeMetricFamily("diego_bbs_last_probe_timestamp_seconds", "When the last probe began.", labels=labels),
+            GaugeMetricFamily("diego_bbs_tcp_reachable", _REACHABLE, labels=labels),
+            GaugeMetricFamily("diego_bbs_last_probe_timestamp_seconds", _LAST_PROBE, labels=labels),
         )
 
 

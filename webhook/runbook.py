@@ -232,10 +232,13 @@ class Runbook:
         view = await self._look()
         tripped = refusal(view, self.foundation, now=self.clock.now())
         if tripped is not None:
-            # It may have come back since the last attempt: then nothing is wrong with label or Service.
+            # A BBS that accepts may have come back just now: then nothing is wrong with label or Service.
             if (await self.cloud_controller.attempt(view)).verdict is Verdict.REACHABLE:
                 raise End(Outcome.NOT_NEEDED, "reachable", "the BBS is reachable after all")
             raise End(Outcome.REFUSED, tripped.reason, tripped.detail)
+        # The evidence took a while: what was proved before it must still be so at the last moment.
+        if (await self._ask()).verdict is Verdict.REACHABLE:
+            raise End(Outcome.NOT_NEEDED, "reachable", "the BBS is reachable after all")
         pods = tuple(
             PodRecord(
                 name=pod.name,

@@ -113,6 +113,7 @@ def test_a_profile_presets_what_its_distribution_has(
     assert foundation is not None
     assert foundation.bbs.host == host
     assert foundation.cloud_controller.statefulset == (api,)
+    assert foundation.cloud_controller.container == ("api-group" if name == "late" else None)
     assert str(foundation.diego_api.active_label) == label
     assert foundation.diego_api.statefulset == ("diego-api",)
     assert foundation.restart == restart
