@@ -176,6 +176,7 @@ class Connection:
     ) -> aiohttp.ClientWebSocketResponse:
         """Opens a WebSocket for exec. `timeout` is in seconds. Raises KubernetesError."""
         client, url, headers = await self._prepare(path, query)
+        headers["Accept"] = "*/*"  # an exec has no JSON to give: asked for that alone, kube-apiserver says 406
         try:
             async with asyncio.timeout(timeout):
                 socket: aiohttp.ClientWebSocketResponse = await client.rest_client.pool_manager.ws_connect(
@@ -183,7 +184,8 @@ class Connection:
                 )
                 return socket
         except aiohttp.WSServerHandshakeError as error:
-            raise error_of(error.status, (error.message or "").encode()) from error
+            # The body of a refused upgrade is out of reach; its status says enough.
+            raise error_of(error.status, b"") from error
         except TimeoutError as error:
             raise ApiUnreachableError("timed out") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -268,7 +270,7 @@ class ApiReader:
                 if line.strip():
                     yield decode_event(line, resource)
         except TimeoutError as error:
-            raise ApiUnreachableError(f"silent for {silence:g} s") from error
+            raise ApiUnreachableError(f"silent for {silence:.0f} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ApiUnreachableError(_words(error)) from error
         finally:

@@ -10,6 +10,7 @@ KubernetesError
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -126,14 +127,21 @@ class Status(Object, frozen=True):
 
 
 def error_of(code: int, body: bytes) -> ApiError:
-    """The error for an HTTP status and a body, which may be a Status or anything that a proxy says."""
+    """The error for an HTTP status and a body, which may be a Status, anything that a proxy says, or out of reach."""
     try:
         status = msgspec.json.decode(body, type=Status)
         reason, message = status.reason, status.message
     except msgspec.MsgspecError:
         reason, message = "", body[:200].decode(errors="replace").strip()
     kinds: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
-    return kinds.get(code, ApiError)(code, reason or "HTTP", message)
+    return kinds.get(code, ApiError)(code, reason or _phrase(code), message)
+
+
+def _phrase(code: int) -> str:
+    try:
+        return HTTPStatus(code).phrase
+    except ValueError:
+        return "HTTP"
 
 
 def decode(body: bytes, kind: type[T]) -> T:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sandbox.cluster.cluster import Cluster
 from sandbox.cluster.network import Manner, Socket
 
-_STATUS = {"ping-ok": "200 OK", "ping-failing": "503 Service Unavailable"}
+_STATUS: dict[Manner, str] = {"ping-ok": "200 OK", "ping-failing": "503 Service Unavailable"}
 
 
 class Listeners:
@@ -48,7 +48,11 @@ class Listeners:
             return
         wanted = self._cluster.network.sockets()
         for place, (manner, listener) in list(self._open.items()):
-            if wanted.get(place) != manner:
+            new = wanted.get(place)
+            if new in _STATUS and manner in _STATUS:
+                listener.answer = _answer(new)  # the socket stays: a process that is unhealthy goes on listening
+                self._open[place] = (new, listener)
+            elif new != manner:
                 listener.close()
                 del self._open[place]
         for place, manner in wanted.items():
@@ -60,7 +64,7 @@ class _Listener:
     """Accepts, says what there is to say, and closes."""
 
     def __init__(self, place: Socket, answer: bytes, *, backlog: int) -> None:
-        self._answer = answer
+        self.answer = answer
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -84,7 +88,7 @@ class _Listener:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             connection, _ = self._socket.accept()
-            if not self._answer:
+            if not self.answer:
                 connection.close()
                 return
             connection.setblocking(False)
@@ -97,7 +101,7 @@ class _Listener:
         with connection, contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(5):
                 await loop.sock_recv(connection, 4096)
-                await loop.sock_sendall(connection, self._answer)
+                await loop.sock_sendall(connection, self.answer)
 
 
 class _Blackhole(_Listener):
@@ -119,8 +123,12 @@ class _Blackhole(_Listener):
 def _listen(place: Socket, manner: Manner) -> _Listener:
     if manner == "blackhole":
         return _Blackhole(place)
-    status = _STATUS.get(manner)
-    answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode() if status else b""
-    listener = _Listener(place, answer, backlog=128)
+    listener = _Listener(place, _answer(manner), backlog=128)
     listener.accept()
     return listener
+
+
+def _answer(manner: Manner) -> bytes:
+    """What is said on a connection; nothing for a BBS, which wants TLS that nobody here speaks."""
+    status = _STATUS.get(manner)
+    return f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode() if status else b""

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 from exporter.clock import SystemClock
 from sandbox.demo.children import ChildDiedError
-from sandbox.demo.incident import Observer, break_and_heal
+from sandbox.demo.incident import HEAL_DEADLINE, Observer, break_and_heal
 from sandbox.demo.stage import Stage, StartError
 from sandbox.demo.timeline import Timeline
 
@@ -125,21 +124,27 @@ def _introduce(stage: Stage) -> None:
 
 async def _once(stage: Stage, report: Path | None) -> int:
     timeline = Timeline(SystemClock(), tell=_say)
+    observer = Observer(stage, timeline)
     _say("\nBreaking it now; nobody touches anything from here on.\n")
-    observer: Observer | None = None
-    with contextlib.suppress(TimeoutError):
-        observer = await break_and_heal(stage, timeline)
-    run = (observer.run if observer else None) or next(iter(await stage.runs()), None)
+    trouble = ""
+    try:
+        await break_and_heal(observer)
+    except TimeoutError:
+        trouble = f"not within {HEAL_DEADLINE:.0f} s\nThe ends of the logs:\n{stage.children.tails()}"
+    except ChildDiedError as error:
+        trouble = str(error)
+    run = observer.run
     outcome = run["outcome"] if run else None
-    healed = observer is not None and outcome == "recovered"
+    if not trouble and outcome != "recovered":
+        trouble = f"the run's outcome is {outcome}\nThe ends of the logs:\n{stage.children.tails()}"
     if report is not None:
-        document = {"outcome": outcome, "healed": healed, "run": run, "sender": stage.sender.name}
+        document = {"outcome": outcome, "healed": not trouble, "run": run, "sender": stage.sender.name}
         report.write_text(json.dumps(document | {"timeline": timeline.report}, indent=2) + "\n")  # noqa: ASYNC240 - small, last
-    if healed:
-        _say(f"\nHealed; all is quiet again {timeline.moments[-1].seconds:.0f} s after the break.")
-        return 0
-    _say(f"\nNot healed (outcome: {outcome}). The ends of the logs:\n{stage.children.tails()}")
-    return 1
+    if trouble:
+        _say(f"\nNot healed: {trouble}")
+        return 1
+    _say(f"\nHealed; all is quiet again {timeline.moments[-1].seconds:.0f} s after the break.")
+    return 0
 
 
 async def _stay(stage: Stage) -> int:

@@ -8,12 +8,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 import msgspec
 
 from exporter.config import Foundation
-from webhook.journal import AlertRecord, Journal, PersonRecord, Request, Run, note, trip, update_run
+from webhook.journal import (
+    MAX_TEXT,
+    AlertRecord,
+    Journal,
+    PersonRecord,
+    Request,
+    Resolution,
+    Run,
+    note,
+    trip,
+    update_run,
+)
 from webhook.notification import Ask, Reason
+
+
+H = TypeVar("H", AlertRecord, Resolution)
 
 
 class Verdict(StrEnum):
@@ -39,6 +54,10 @@ PASSING = frozenset({Why.COOLDOWN, Why.RETRY})
 """Reasons that pass by themselves: a request refused for one of them is kept as wanted."""
 
 
+MAX_ALERTS = 100
+"""How many alerts are remembered for a foundation: far more than it has of those that ask, and bounded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     verdict: Verdict
@@ -59,7 +78,7 @@ def decide(journal: Journal, foundation: Foundation, now: datetime) -> Decision:
         return Decision(
             Verdict.REFUSE, Why.PAUSED, f"paused by {journal.paused.by} ({journal.paused.reason}) until `resume`"
         )
-    tripped = trip(journal, runs=settings.breaker.runs, window=timedelta(seconds=settings.breaker.window), now=now)
+    tripped = _tripped(journal, foundation, now)
     if tripped.breaker_open is not None:
         since = _time(tripped.breaker_open)
         text = f"the breaker is open since {since}: too many restarts, a person must look and `reset`"
@@ -79,6 +98,12 @@ def decide(journal: Journal, foundation: Foundation, now: datetime) -> Decision:
     return Decision(Verdict.RUN, Why.ASKED, "nothing stands against a run")
 
 
+def _tripped(journal: Journal, foundation: Foundation, now: datetime) -> Journal:
+    """With the breaker open where it has to be by the settings as they are now: they may have changed since a run."""
+    breaker = foundation.remediation.breaker
+    return trip(journal, runs=breaker.runs, since=now - timedelta(seconds=breaker.window), now=now)
+
+
 def cooldown_end(journal: Journal, foundation: Foundation) -> datetime | None:
     """When the cooldown after the last disruptive run ends, or ended; None where there was none."""
     ends = [item.ended or item.started for item in journal.disruptions]
@@ -96,35 +121,52 @@ def ask(
     reasons: dict[str, Reason] = {}
     request = journal.request or Request(due=now)
     run = journal.open_run
-    resolved = dict(journal.resolved)
+    resolved = journal.resolved
     heard: dict[str, AlertRecord] = {}
     for item in asks:
         fingerprint = item.fingerprint
-        if item.firing and item.starts_at < resolved.get(fingerprint, item.starts_at):
+        if item.firing and _is_late(item, resolved.get(fingerprint), foundation, now):
             reasons[fingerprint] = Reason.LATE_DUPLICATE
         elif item.firing:
-            resolved.pop(fingerprint, None)
+            resolved = {key: value for key, value in resolved.items() if key != fingerprint}
             heard[fingerprint] = AlertRecord(alertname=item.alertname, starts_at=item.starts_at, heard=now)
             reasons[fingerprint] = Reason.ASKS
         else:
             heard.pop(fingerprint, None)
-            resolved[fingerprint] = max(item.ends_at, resolved.get(fingerprint, item.ends_at))
+            before = resolved.get(fingerprint)
+            ended = max(item.ends_at, before.ended) if before else item.ends_at
+            resolved = resolved | {fingerprint: Resolution(ended=ended, heard=now)}
             reasons[fingerprint] = Reason.RESOLVED
             remaining = {key: value for key, value in request.alerts.items() if key != fingerprint}
             request = msgspec.structs.replace(request, alerts=remaining)
             if run is not None and fingerprint in run.alerts:
                 run = msgspec.structs.replace(run, alerts=run.alerts | {fingerprint: False})
-    journal = msgspec.structs.replace(journal, resolved=_newest(resolved))
-    if run is not None:
-        run = msgspec.structs.replace(run, alerts=run.alerts | dict.fromkeys(heard, True))
-        journal = update_run(journal, run)
-    request = msgspec.structs.replace(request, alerts=request.alerts | heard)
+    heard = _newest(heard)
+    journal = msgspec.structs.replace(_tripped(journal, foundation, now), resolved=_newest(resolved))
     decision = decide(journal, foundation, now) if heard else None
+    if run is not None:
+        if decision is not None and decision.verdict is Verdict.JOIN:
+            joined = run.alerts | dict.fromkeys(heard, True)
+            run = msgspec.structs.replace(run, alerts=dict(list(joined.items())[-MAX_ALERTS:]))
+        journal = update_run(journal, run)
+    request = msgspec.structs.replace(request, alerts=_newest(request.alerts | heard))
     return _keep(journal, request, decision, now), decision, reasons
+
+
+def _is_late(item: Ask, resolution: Resolution | None, foundation: Foundation, now: datetime) -> bool:
+    """Whether a firing is a late duplicate: older than the `resolved` that was seen already.
+
+    One that goes on coming for longer than a request lives is no duplicate. Alertmanager resolves what it did not hear
+    of, and takes it up again as it began: where Prometheus was cut off from it for a while.
+    """
+    if resolution is None or item.starts_at >= resolution.ended:
+        return False
+    return now - resolution.heard <= timedelta(seconds=foundation.remediation.request_ttl)
 
 
 def ask_as_person(journal: Journal, person: PersonRecord, foundation: Foundation) -> tuple[Journal, Decision]:
     """Records what a person asks. A refusal is told at once and not kept: the person is there to ask again."""
+    journal = _tripped(journal, foundation, person.at)
     decision = decide(journal, foundation, person.at)
     if decision.verdict is Verdict.RUN:
         request = journal.request or Request(due=person.at)
@@ -161,6 +203,7 @@ def reconsider(journal: Journal, foundation: Foundation, now: datetime) -> tuple
         return note(msgspec.structs.replace(journal, request=None), "a wanted request expired: unheard of", now), None
     if now < request.due:
         return msgspec.structs.replace(journal, request=request), None
+    journal = _tripped(journal, foundation, now)
     decision = decide(journal, foundation, now)
     return _keep(journal, request, decision, now), decision
 
@@ -187,7 +230,7 @@ def begin(
         mode="observe" if person is not None and person.observe else str(settings.mode),
         started=now,
         alerts=dict.fromkeys(alerts, True),
-        asked_by=", ".join(([person.by] if person else []) + names),
+        asked_by=", ".join(([person.by] if person else []) + names)[:MAX_TEXT],
         person=person,
         executor=executor,
     )
@@ -216,9 +259,9 @@ def _keep(journal: Journal, request: Request, decision: Decision | None, now: da
     return msgspec.structs.replace(journal, request=kept)
 
 
-def _newest(resolved: dict[str, datetime]) -> dict[str, datetime]:
-    """Remembers the last hundred, which is more than a foundation has remediating alerts, and bounded."""
-    return dict(sorted(resolved.items(), key=lambda item: item[1])[-100:])
+def _newest(known: dict[str, H]) -> dict[str, H]:
+    """Remembers those that were heard of last."""
+    return dict(sorted(known.items(), key=lambda item: item[1].heard)[-MAX_ALERTS:])
 
 
 def _time(moment: datetime) -> str:

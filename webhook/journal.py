@@ -6,12 +6,17 @@ they are RFC 3339.
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
 VERSION = 1
 MAX_RUNS = 50
 MAX_BYTES = 256 * 1024
+MAX_TEXT = 2000
+"""Characters of a text that is kept, evidence apart: what others say must not crowd out what was done."""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Outcome(StrEnum):
@@ -46,14 +51,18 @@ class StepResult(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of what is kept: immutable, and strict, so that what is not a journal of ours is noticed."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of what is kept: immutable, and strict, so that what is not a journal of ours is noticed.
+
+    A field that this program does not know is of a newer one, and would be lost at the next write: then it writes
+    nothing at all.
+    """
 
 
 class StepRecord(Record, frozen=True):
     name: Step
-    started: datetime
-    ended: datetime | None = None
+    started: Moment
+    ended: Moment | None = None
     result: StepResult | None = None
     detail: str = ""
 
@@ -65,7 +74,7 @@ class PodRecord(Record, frozen=True):
     uid: str
     statefulset: str
     grace: int = 30  # seconds that the pod is given to end, as Kubernetes's own default
-    intent: datetime | None = None
+    intent: Moment | None = None
     deleted: bool = False
     answer: str = ""
 
@@ -74,7 +83,7 @@ class PersonRecord(Record, frozen=True):
     """A person who asks with `diego-runbook run`."""
 
     by: str
-    at: datetime
+    at: Moment
     observe: bool = False
 
 
@@ -83,11 +92,11 @@ class Run(Record, frozen=True):
     foundation: str
     runbook: str
     mode: str
-    started: datetime
+    started: Moment
     alerts: dict[str, bool] = {}  # fingerprint: whether it still fires
     asked_by: str = ""  # the alerts' names, or the person
     person: PersonRecord | None = None
-    ended: datetime | None = None
+    ended: Moment | None = None
     outcome: Outcome | None = None
     reason: str = ""
     detail: str = ""
@@ -112,14 +121,14 @@ class AlertRecord(Record, frozen=True):
     """An alert that asks: its name, since when it fires, and when it was last heard of."""
 
     alertname: str
-    starts_at: datetime
-    heard: datetime
+    starts_at: Moment
+    heard: Moment
 
 
 class Request(Record, frozen=True):
     """Who asks for a run now, and from when on it may be decided; `waits_for` is empty, `cooldown` or `retry`."""
 
-    due: datetime
+    due: Moment
     alerts: dict[str, AlertRecord] = {}
     person: PersonRecord | None = None
     waits_for: str = ""
@@ -129,22 +138,29 @@ class Disruption(Record, frozen=True):
     """A disruptive run, as the breaker and the cooldown count it. Kept when the run itself has been trimmed."""
 
     run: str
-    started: datetime
-    ended: datetime | None = None
+    started: Moment
+    ended: Moment | None = None
 
 
 class Pause(Record, frozen=True):
     by: str
-    at: datetime
+    at: Moment
     reason: str
 
 
 class Note(Record, frozen=True):
     """What a person did, or what was decided without a run: for `diego-runbook history`."""
 
-    at: datetime
+    at: Moment
     text: str
     count: int = 1
+
+
+class Resolution(Record, frozen=True):
+    """A `resolved` that was seen: when the alert ended, and when that was heard."""
+
+    ended: Moment
+    heard: Moment
 
 
 class Journal(Record, frozen=True):
@@ -152,10 +168,10 @@ class Journal(Record, frozen=True):
     version: int = VERSION
     epoch: int = 0
     request: Request | None = None
-    resolved: dict[str, datetime] = {}  # by fingerprint: when it ended; an older firing is a late duplicate
+    resolved: dict[str, Resolution] = {}  # by fingerprint: a firing that is older is a late duplicate
     paused: Pause | None = None
-    breaker_open: datetime | None = None
-    breaker_reset: datetime | None = None
+    breaker_open: Moment | None = None
+    breaker_reset: Moment | None = None
     disruptions: tuple[Disruption, ...] = ()
     runs: tuple[Run, ...] = ()  # oldest first
     notes: tuple[Note, ...] = ()  # oldest first
@@ -191,19 +207,24 @@ def encode(journal: Journal) -> str:
             return text.decode()  # a single run's evidence is bounded, so this is well below the API's own limit
 
 
+class _Versioned(msgspec.Struct):
+    version: int
+
+
 def decode(text: str) -> Journal:
     """Raises JournalUnreadableError."""
     try:
-        journal = msgspec.json.decode(text, type=Journal)
-    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+        version = msgspec.json.decode(text, type=_Versioned).version
+        if version != VERSION:
+            raise JournalUnreadableError(f"version {version}, this program reads {VERSION}")
+        return msgspec.json.decode(text, type=Journal)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         raise JournalUnreadableError(str(error)) from error
-    if journal.version != VERSION:
-        raise JournalUnreadableError(f"version {journal.version}, this program reads {VERSION}")
-    return journal
 
 
 def note(journal: Journal, text: str, now: datetime) -> Journal:
     """Adds a note; the same text again only raises its count."""
+    text = text[:MAX_TEXT]
     notes = journal.notes
     if notes and notes[-1].text == text:
         notes = (*notes[:-1], Note(at=now, text=text, count=notes[-1].count + 1))
@@ -224,12 +245,17 @@ def end_run(journal: Journal, run: Run, *, breaker_runs: int, breaker_window: ti
         msgspec.structs.replace(item, ended=run.ended) if item.run == run.id else item for item in journal.disruptions
     )
     journal = msgspec.structs.replace(journal, disruptions=disruptions)
-    return trip(journal, runs=breaker_runs, window=breaker_window, now=now)
+    # How long the last one took does not count: within the window is where they began.
+    began = next((item.started for item in disruptions if item.run == run.id), now)
+    return trip(journal, runs=breaker_runs, since=began - breaker_window, now=now)
 
 
-def trip(journal: Journal, *, runs: int, window: timedelta, now: datetime) -> Journal:
-    """Opens the breaker where `runs` disruptive runs began within `window` since the last reset; it stays open."""
-    since = max(filter(None, (journal.breaker_reset, now - window)))
+def trip(journal: Journal, *, runs: int, since: datetime, now: datetime) -> Journal:
+    """Opens the breaker where `runs` disruptive runs began at `since` or later, and after the last reset.
+
+    Once open it stays so, until a person says `reset`.
+    """
+    since = max(filter(None, (journal.breaker_reset, since)))
     counted = [item for item in journal.disruptions if item.started >= since]
     if journal.breaker_open or len(counted) < runs:
         return journal
@@ -247,7 +273,7 @@ def record_intent(journal: Journal, run: Run, pod_uid: str, *, window: timedelta
 
 def pause(journal: Journal, *, by: str, reason: str, now: datetime) -> Journal:
     return note(
-        msgspec.structs.replace(journal, paused=Pause(by=by, at=now, reason=reason), request=None),
+        msgspec.structs.replace(journal, paused=Pause(by=by, at=now, reason=reason[:MAX_TEXT]), request=None),
         f"paused by {by}: {reason}",
         now,
     )

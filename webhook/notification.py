@@ -16,6 +16,10 @@ REMEDIATION = "restart-diego-api"
 """The value of an alert's label `remediation` that asks for a run."""
 
 
+_LONGEST_FINGERPRINT = 64  # characters; Alertmanager's are 16 hexadecimal digits
+_LONGEST_NAME = 200
+
+
 class NotANotificationError(ValueError):
     """The body is not a notification of Alertmanager; the message says at which place."""
 
@@ -29,8 +33,8 @@ class Alert(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     @property
     def identity(self) -> str:
-        """Alertmanager's fingerprint of the labels, or our own where an old one sends none."""
-        if self.fingerprint:
+        """Alertmanager's fingerprint of the labels, or our own where none is sent, or what can't be one."""
+        if 0 < len(self.fingerprint) <= _LONGEST_FINGERPRINT:
             return self.fingerprint
         text = "\xff".join(f"{key}\xff{value}" for key, value in sorted(self.labels.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -96,7 +100,7 @@ def ask_of(alert: Alert, now: datetime) -> Ask:
     starts_at = _utc(alert.starts_at, now)
     return Ask(
         fingerprint=alert.identity,
-        alertname=alert.labels.get("alertname", ""),
+        alertname=alert.labels.get("alertname", "")[:_LONGEST_NAME],
         firing=alert.status == "firing",
         starts_at=starts_at,
         ends_at=max(starts_at, _utc(alert.ends_at, now)),

@@ -95,7 +95,7 @@ class Runbook:
         attempt = await self._prove()
         if attempt.verdict is Verdict.REACHABLE:
             raise End(Outcome.NOT_NEEDED, "reachable", f"the BBS is reachable after all ({attempt})")
-        return f"unreachable in {self.foundation.remediation.confirm.attempts} of as many attempts ({attempt})"
+        return f"unreachable in all {self.foundation.remediation.confirm.attempts} attempts ({attempt})"
 
     async def preserve_evidence(self) -> str:
         """Not in the document, which loses the logs: a restart takes with it what explains the incident."""

@@ -55,7 +55,7 @@ class HttpServer:
             for connection in tuple(server.connections):
                 if connection.transport is not None:
                     connection.transport.abort()
-            await server.shutdown(timeout=0)
+            await server.shutdown(timeout=0.05)  # 0 would mean: no deadline
 
     def answer(self, *, answering: bool) -> None:
         """Answers, or hangs: connections are accepted, requests are taken, and nothing is said."""
@@ -88,6 +88,8 @@ class HttpServer:
         if isinstance(answer, Watch):
             return await self._stream(request, answer)
         if isinstance(answer, Exec):
+            if "*/*" not in request.headers.get("Accept", "*/*"):
+                return web.Response(status=406)  # as the real one: what exec gives is of no media type
             return await self._exec(request, answer)
         return _response(answer)
 

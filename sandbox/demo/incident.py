@@ -132,9 +132,9 @@ class Observer:
         return [pod for pod in pods if pod["ready"] == "2/2" and not pod["terminating"]]
 
 
-async def break_and_heal(stage: Stage, timeline: Timeline) -> Observer:
-    """Takes Locket's database away and back, and watches until all is well. Raises TimeoutError."""
-    observer = Observer(stage, timeline)
+async def break_and_heal(observer: Observer) -> None:
+    """Takes Locket's database away and back, and watches until all is well. Raises TimeoutError and ChildDiedError."""
+    stage, timeline = observer.stage, observer.timeline
     timeline.begin()
     timeline.add("break: Locket's database goes away, the active BBS loses its lock and wedges")
     stage.box.fault("locket-db-down")
@@ -144,7 +144,6 @@ async def break_and_heal(stage: Stage, timeline: Timeline) -> Observer:
             await observer.watch(until=observer.healed)
     finally:
         mending.cancel()
-    return observer
 
 
 def _bring_back(stage: Stage, timeline: Timeline) -> None:

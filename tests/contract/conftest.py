@@ -22,6 +22,7 @@ class Kube(RawKube):
         super().__init__(backend.kubeconfig)
         self.backend = backend
         self.touched = False
+        self.wedged = False
         self.core = f"/api/v1/namespaces/{backend.namespace}"
         self.apps = f"/apis/apps/v1/namespaces/{backend.namespace}"
         self.coordination = f"/apis/coordination.k8s.io/v1/namespaces/{backend.namespace}"
@@ -32,6 +33,7 @@ class Kube(RawKube):
 
     async def fault(self, name: str) -> None:
         self.touched = True
+        self.wedged |= name == "locket-db-down"
         if isinstance(self.backend, Sandbox):
             self.backend.fault(name)
         else:
@@ -76,7 +78,7 @@ class Kube(RawKube):
         """Undoes what a test has broken; wedged pods need a restart."""
         await self.fault("clear")
         await self.fault("locket-db-up")
-        for pod in await self.pods():
+        for pod in await self.pods() if self.wedged else ():
             await self.request("DELETE", f"{self.core}/pods/{pod['metadata']['name']}")
         await self.eventually(self.settled, within=120)
 

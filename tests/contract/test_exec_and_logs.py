@@ -144,6 +144,12 @@ async def test_exec_where_there_is_no_such_container(kube: Kube, pod: str, conta
     assert refused.value.status == code
 
 
+async def test_exec_has_no_json_to_give(kube: Kube) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await kube.exec(f"{kube.core}/pods/api-0", ["true"], container="api", accept="application/json")
+    assert refused.value.status == 406
+
+
 async def test_exec_without_an_upgrade_is_refused(kube: Kube) -> None:
     answer = await kube.get(f"{kube.core}/pods/api-0/exec", command="true", container="api", stdout="true")
     assert answer.reason == (400, "BadRequest")

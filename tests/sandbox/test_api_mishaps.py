@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sandbox.cluster import resources
 from sandbox.sandbox import Sandbox
 from tests.support.rawkube import MERGE, RawKube
 
@@ -48,7 +49,7 @@ async def test_what_a_client_gave_up_on_may_still_happen(box: Sandbox, kube: Raw
     asked.cancel()
     box.fault("api-resume")
     async with asyncio.timeout(10):
-        while not box.audit:
+        while not box.audit:  # noqa: ASYNC110 - what is awaited is on the other side of HTTP
             await asyncio.sleep(0.05)
     assert "deletionTimestamp" in (await kube.get(f"{PODS}/diego-api-0")).json["metadata"]
 
@@ -59,17 +60,13 @@ async def test_a_stream_goes_silent_while_the_server_hangs(box: Sandbox, kube: R
     async with kube.watch(PODS, **query) as events:
         reader = asyncio.ensure_future(anext(events))
         box.fault("api-hang")
-        box.cluster.registry.patch(*_api_0(box), {"metadata": {"labels": {"a": "b"}}}, content_type=MERGE)
+        box.cluster.registry.patch(
+            resources.PODS, "cf", "api-0", {"metadata": {"labels": {"a": "b"}}}, content_type=MERGE
+        )
         done, _ = await asyncio.wait({reader}, timeout=0.5)
         assert not done
         box.fault("api-resume")
         assert (await reader)["object"]["metadata"]["labels"]["a"] == "b"
-
-
-def _api_0(box: Sandbox) -> tuple[object, str, str]:
-    from sandbox.cluster import resources
-
-    return resources.PODS, box.namespace, "api-0"
 
 
 async def test_a_server_that_is_killed_refuses_and_cuts_its_streams(box: Sandbox, kube: RawKube) -> None:

@@ -29,7 +29,7 @@ async def accepts(address: str, port: int = 8889) -> bool | None:
     try:
         async with asyncio.timeout(0.5):
             _, writer = await asyncio.open_connection(address, port)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: the listener closed at this very moment
         return False
     except TimeoutError:
         return None

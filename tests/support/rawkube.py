@@ -123,7 +123,7 @@ class RawKube:
             yield events()
 
     async def exec(
-        self, path: str, argv: Sequence[str], *, container: str | None = None, timeout: float = 30
+        self, path: str, argv: Sequence[str], *, container: str | None = None, accept: str = "*/*", timeout: float = 30
     ) -> Executed:
         """`path` is the pod's. Raises aiohttp.WSServerHandshakeError where the server refuses."""
         assert self._session is not None
@@ -132,7 +132,7 @@ class RawKube:
         channels = {1: "", 2: "", 3: ""}
         async with self._session.ws_connect(
             "ws" + self.url.removeprefix("http") + path + "/exec?" + urlencode(query),
-            headers={"Authorization": f"Bearer {self.token}"},
+            headers={"Authorization": f"Bearer {self.token}", "Accept": accept},
             protocols=("v4.channel.k8s.io",),
             timeout=aiohttp.ClientWSTimeout(ws_receive=timeout),
         ) as socket:

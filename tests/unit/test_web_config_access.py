@@ -270,6 +270,8 @@ async def test_a_broken_change_keeps_what_was_there(tmp_path: Path, caplog: pyte
             seconds.now += 5
             assert await site.status(headers=basic("alice", "marlin")) == 200
         assert "reloaded" in caplog.messages[-1]
+        site.file.write_text(users(alice="tuna"))
+        assert await site.status(headers=basic("alice", "tuna")) == 200
 
 
 async def test_a_file_that_vanished_keeps_what_was_there(tmp_path: Path) -> None:

@@ -1,0 +1,230 @@
+"""The incident of the documentation in a sandbox: what breaks, who tells of it, and what the audit list says of it."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sandbox.api.calls import Target
+from sandbox.api.mishaps import Failure
+from sandbox.cluster.foundation import Foundation, Timing
+from sandbox.cluster.objects import Obj
+from sandbox.cluster.resources import CONFIGMAPS, EVENTS, PODS
+from sandbox.sandbox import Sandbox
+from tests.support.programs import Json, Webhook, until
+
+TIMING = Timing(start=0.1, probe=0.2, stop=0.05)
+JOURNAL = "diego-medic-diego-api"
+FAST: Json = {
+    "mode": "auto",
+    "confirm": {"attempts": 2, "interval": "300ms"},
+    "verify": {"attempts": 2, "interval": "200ms", "timeout": "5s"},
+    "await_ready": {"timeout": "20s"},
+}
+STEPS = [
+    "check-cloud-controller",
+    "confirm-unreachable",
+    "preserve-evidence",
+    "restart",
+    "await-ready",
+    "verify-reachable",
+]
+
+
+@asynccontextmanager
+async def boxed(foundation: Foundation | None = None, *, seed: int | None = 1) -> AsyncIterator[Sandbox]:
+    """A healthy foundation in a box, whose pods come and go fast."""
+    async with Sandbox(foundation=foundation, timing=TIMING, seed=seed) as box:
+        yield box
+
+
+def config(box: Sandbox, *, remediation: Json | None = None, webhook: Json | None = None, **foundation: Any) -> Json:
+    """A config with short times; `remediation` goes over them."""
+    document = box.config(**foundation)
+    document["remediation"] = FAST | (remediation or {})
+    return document | ({"webhook": webhook} if webhook else {})
+
+
+def diego_api(box: Sandbox) -> list[Obj]:
+    """The diego-api pods, as the box sums them up."""
+    return [pod for pod in box.state()["pods"] if pod["name"].startswith("diego-api-")]
+
+
+async def break_it(box: Sandbox) -> None:
+    """The lock's database goes away and comes back: no BBS leads any more, and none will."""
+    box.fault("locket-db-down")
+    await settled(box, lambda pods: all(pod["wedged"] for pod in pods))
+    box.fault("locket-db-up")
+    await settled(box, lambda pods: not any(pod["active"] == "true" for pod in pods))
+
+
+async def settled(box: Sandbox, condition: Callable[[list[Obj]], bool]) -> None:
+    """Waits until the diego-api pods are so."""
+
+    async def look() -> bool:
+        return condition(diego_api(box))
+
+    await until(look, what="the box")
+
+
+def alert(name: str = "DiegoBBSUnreachable", *, status: str = "firing", ago: float = 60, **labels: str) -> Json:
+    """An alert as Alertmanager sends it, that began `ago` seconds ago; its fingerprint is of the labels alone."""
+    labels = {"alertname": name, "foundation": "cf", "remediation": "restart-diego-api", "severity": "critical"} | labels
+    text = "".join(f"{key}\xff{value}\xff" for key, value in sorted(labels.items()))
+    now = datetime.now(UTC)
+    return {
+        "status": status,
+        "labels": labels,
+        "annotations": {"summary": "Stager is unavailable"},
+        "startsAt": (now - timedelta(seconds=ago)).isoformat().replace("+00:00", "Z"),
+        "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else now.isoformat().replace("+00:00", "Z"),
+        "generatorURL": "http://prometheus.example/graph",
+        "fingerprint": hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
+    }
+
+
+def resolved(fired: Json) -> Json:
+    """The same alert, over now."""
+    return fired | {"status": "resolved", "endsAt": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+
+
+def notification(*alerts: Json, group: str = '{}:{alertname="DiegoBBSUnreachable", foundation="cf"}') -> Json:
+    """A notification of webhook version 4, with keys of later versions."""
+    firing = any(each["status"] == "firing" for each in alerts)
+    return {
+        "version": "4",
+        "groupKey": group,
+        "truncatedAlerts": 0,
+        "status": "firing" if firing else "resolved",
+        "receiver": r"diego\.medic",
+        "groupLabels": {"foundation": "cf"},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager.example",
+        "notification_reason": "first_notification",
+        "alerts": list(alerts),
+    }
+
+
+async def fire(webhook: Webhook, *alerts: Json) -> None:
+    """Notifies of the incident; it must be on record."""
+    status, said = await webhook.notify(notification(*(alerts or (alert(),))))
+    assert status == 202, (status, said)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A request to delete a pod, as the audit list has it."""
+
+    pod: str
+    uid: str
+    code: int
+
+
+def deletions(box: Sandbox) -> list[Deletion]:
+    """Every request to delete a pod, in its order, with the UID that it named as its precondition."""
+    return [
+        Deletion(
+            event["objectRef"]["name"],
+            event.get("requestObject", {}).get("preconditions", {}).get("uid", ""),
+            event["responseStatus"]["code"],
+        )
+        for event in box.audit
+        if event["verb"] == "delete" and event["objectRef"]["resource"] == "pods"
+    ]
+
+
+def writes(box: Sandbox) -> set[tuple[str, str, str]]:
+    """What was written: verb, resource and, where the contract names one, the name. Exec is no write."""
+    found = set()
+    for event in box.audit:
+        about = event["objectRef"]
+        if about.get("subresource") == "exec":
+            continue
+        name = "" if about["resource"] == "events" else about["name"]
+        found.add((event["verb"], about["resource"], name))
+    return found
+
+
+BOOKS = {(verb, kind, JOURNAL) for verb in ("create", "update") for kind in ("configmaps", "leases")}
+"""The journal and the lease."""
+COURTESY = {("create", "events", "")}
+THE_PODS = {("delete", "pods", f"diego-api-{ordinal}") for ordinal in (0, 1)}
+
+
+def uids(box: Sandbox, component: str = "diego-api") -> dict[str, str]:
+    """The UIDs of a component's pods by name."""
+    return {
+        pod["metadata"]["name"]: pod["metadata"]["uid"]
+        for pod in box.cluster.store.all(PODS, box.namespace)
+        if pod["metadata"]["labels"]["app.kubernetes.io/component"] == component
+    }
+
+
+def journal(box: Sandbox) -> Json:
+    """What stands in the ConfigMap."""
+    found = box.cluster.store.get(CONFIGMAPS, box.namespace, JOURNAL)
+    document: Json = json.loads(found["data"]["journal.json"]) if found else {"runs": []}
+    return document
+
+
+def events(box: Sandbox) -> list[tuple[str, str, str]]:
+    """The Kubernetes Events of the box: type, reason and text."""
+    return [
+        (each["type"], each["reason"], each["message"])
+        for each in box.cluster.store.all(EVENTS, box.namespace)
+        if each["source"]["component"] == "diego-medic"
+    ]
+
+
+def healed(box: Sandbox, before: dict[str, str]) -> None:
+    """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
+    assert sorted(deletions(box), key=lambda each: each.pod) == [
+        Deletion(pod, uid, 200) for pod, uid in sorted(before.items())
+    ]
+    assert not set(uids(box).values()) & set(before.values())
+    assert whole(box)
+
+
+def whole(box: Sandbox) -> bool:
+    """Whether all diego-api pods are fully ready and exactly one is active, the one that serves."""
+    pods = diego_api(box)
+    active = [pod["name"] for pod in pods if pod["active"] == "true"]
+    serving = [pod["name"] for pod in pods if pod["serving"]]
+    return all(pod["ready"] == "2/2" for pod in pods) and active == serving and len(active) == 1
+
+
+def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
+    """Asserts that no pod was touched, and nothing written but the journal, the lease and events."""
+    assert deletions(box) == []
+    assert uids(box) == before
+    assert writes(box) <= BOOKS | COURTESY
+
+
+class Trap(Failure):
+    """Springs once, at the `number`-th request of its kind: before it takes effect, or (`effective`) after.
+
+    `spring` is called there; the request then fails, or its answer is lost.
+    """
+
+    def __init__(
+        self, verb: str, resource: str, *, spring: Callable[[], None], number: int = 1, effective: bool = False
+    ) -> None:
+        super().__init__(verb=verb, resource=resource, effective=effective)
+        self.sprung = asyncio.Event()
+        self._spring = spring
+        self._left = number
+
+    def hits(self, about: Target) -> bool:
+        if self._left == 0 or not super().hits(about):
+            return False
+        self._left -= 1
+        if self._left:
+            return False
+        self.sprung.set()
+        self._spring()
+        return True
