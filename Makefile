@@ -31,5 +31,10 @@ check: install
 	promtool test rules alerts/*.test.yml
 	amtool check-config alerts/alertmanager.yml
 
+# A folder with up, down, fault and build, which make a one-node Kubernetes with a stand-in foundation on it.
+CLUSTER = $(or $(DIEGO_MEDIC_CLUSTER),../shared/cluster)
+
 test-cluster: install
-	$(BIN)/pytest -m cluster $(ARGS)
+	@test -x $(CLUSTER)/up || { \
+	  echo "no cluster: $(CLUSTER) has no up, down, fault and build; say where they are in DIEGO_MEDIC_CLUSTER" >&2; exit 1; }
+	DIEGO_MEDIC_CLUSTER=$(abspath $(CLUSTER)) $(BIN)/pytest -m cluster $(ARGS)

@@ -23,6 +23,9 @@ CONNECT_TIMEOUT = 5
 EXEC_TIMEOUT = 20.0
 """Seconds for the whole exec, from one pod."""
 
+MAX_WORDS = 300
+"""Characters that are kept of what a program printed."""
+
 _MISSING = 127
 _BY_MESSAGE = (
     (re.compile(r"Connection refused"), ProbeResult.REFUSED),
@@ -47,7 +50,7 @@ def bash(host: str, port: int) -> tuple[str, ...]:
 
 def read_nc(answer: ExecResult) -> tuple[ProbeResult, str]:
     """What the exit code and the message of `nc` say, with the words they say it in."""
-    words = " ".join(answer.stderr.split()) or answer.error
+    words = _words(answer)
     if answer.exit_code == 0:
         return ProbeResult.SUCCESS, words
     if answer.exit_code == 1:
@@ -56,6 +59,11 @@ def read_nc(answer: ExecResult) -> tuple[ProbeResult, str]:
                 return result, words
     code = "no exit code" if answer.exit_code is None else f"exit code {answer.exit_code}"
     return ProbeResult.ERROR, f"{code}: {words}" if words else code
+
+
+def _words(answer: ExecResult) -> str:
+    """In one line and cut short: a pod may print what it likes."""
+    return " ".join((answer.stderr.strip() or answer.error).split())[:MAX_WORDS]
 
 
 class Verdict(StrEnum):
@@ -98,6 +106,8 @@ class Attempt:
     @property
     def why(self) -> str:
         """The reason's name where the verdict is unknown."""
+        if not self.answers:
+            return "cloud-controller-down"
         unknown = [answer.why for answer in self.answers if answer.reachable is None]
         return unknown[0] if unknown else "pods-disagree"
 
@@ -172,5 +182,4 @@ class CloudController:
         answer = await self._writer.exec(pod, container, bash(host, port), timeout=EXEC_TIMEOUT)
         if answer.exit_code == 0:
             return ProbeResult.SUCCESS, "nc is missing; bash connected"
-        said = " ".join(answer.stderr.split()) or answer.error
-        return ProbeResult.ERROR, f"nc is missing, and bash did not connect ({said})"
+        return ProbeResult.ERROR, f"nc is missing, and bash did not connect ({_words(answer)})"

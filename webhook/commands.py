@@ -123,7 +123,11 @@ async def run(desk: Desk, foundation: Foundation, *, observe: bool) -> int:
         observe_probe=_ignore_probe,
     )
     person = PersonRecord(by=desk.person, at=desk.now(), observe=observe)
-    decision, under_way = await medic.store.update(partial(_ask, person=person, foundation=foundation))
+    try:
+        decision, under_way = await medic.store.update(partial(_ask, person=person, foundation=foundation))
+    except KubernetesError:
+        await _withdraw(medic.store, person)  # it may be on record all the same, if only the answer was lost
+        raise
     say(f"{decision.verdict}: {decision.text}")
     if decision.verdict is Verdict.REFUSE:
         return UNKNOWN
@@ -140,8 +144,7 @@ async def run(desk: Desk, foundation: Foundation, *, observe: bool) -> int:
         working.cancel()
         with suppress(asyncio.CancelledError):
             await working
-        with suppress(KubernetesError, JournalError):  # whoever stopped waiting no longer asks
-            await medic.store.update(lambda before: (withdraw(before, person), None))
+        await _withdraw(medic.store, person)  # whoever stopped waiting no longer asks
     if ended is None:
         say("refused: what was asked was dropped before it began; see `diego-runbook history`")
         return UNKNOWN
@@ -153,6 +156,11 @@ def _ask(before: Journal, *, person: PersonRecord, foundation: Foundation) -> tu
     """Records what the person asks; with the decision comes the run under way, if there is one."""
     after, decision = ask_as_person(before, person, foundation)
     return after, (decision, before.open_run.id if before.open_run is not None else "")
+
+
+async def _withdraw(store: Store, person: PersonRecord) -> None:
+    with suppress(KubernetesError, JournalError):
+        await store.update(lambda before: (withdraw(before, person), None))
 
 
 def _find(person: PersonRecord, under_way: str, runs: tuple[Run, ...]) -> Run | None:

@@ -27,7 +27,6 @@ from webhook.journal import (
 )
 from webhook.notification import Ask, Reason
 
-
 H = TypeVar("H", AlertRecord, Resolution)
 
 

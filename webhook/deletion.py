@@ -29,9 +29,9 @@ async def delete_listed(pod: PodRecord, *, execution: Execution, writer: Writer)
     await execution.checkpoint()
     if pod.intent is None:
         await execution.intend(pod.uid)
-        answer = await _delete(pod, writer)
+        answer = await _delete(pod, execution, writer)
     else:  # the intent is of a process that died: whether it came to the delete is to be found out
-        answer = await _fate(pod, writer)
+        answer = await _fate(pod, execution, writer)
     log.info("pod", extra={"run": execution.run.id, "pod": pod.name, "uid": pod.uid, "answer": answer})
     await execution.save(lambda run: answered(run, uid=pod.uid, answer=answer, deleted=True))
 
@@ -44,21 +44,20 @@ def answered(run: Run, *, uid: str, answer: str, deleted: bool) -> Run:
     return msgspec.structs.replace(run, pods=pods)
 
 
-async def _delete(pod: PodRecord, writer: Writer) -> Deleted:
+async def _delete(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
     try:
         return await writer.delete_pod(pod.name, uid=pod.uid)
-    except ApiError as error:
-        if 400 <= error.status < 500:
-            raise End(Outcome.FAILED, f"delete-refused {pod.name}", str(error)) from error
     except KubernetesError as error:
+        _stop_where_refused(pod, error)
         log.warning("a delete was not answered", extra={"pod": pod.name, "error": str(error)})
-    return await _fate(pod, writer)
+    return await _fate(pod, execution, writer)
 
 
-async def _fate(pod: PodRecord, writer: Writer) -> Deleted:
+async def _fate(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
     """What became of a pod whose delete was not answered: it is read, and its UID compared.
 
-    Where it stands untouched, the delete never took effect, and is sent again: for this UID and no other.
+    Where it stands untouched, the delete never took effect, and is sent again: for this UID and no other, and only
+    after what may have changed since the first was asked again.
     """
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while True:
@@ -66,10 +65,20 @@ async def _fate(pod: PodRecord, writer: Writer) -> Deleted:
             found = await writer.get(PODS, pod.name)
             if found.uid != pod.uid:
                 return Deleted.REPLACED
-            return Deleted.ACCEPTED if found.terminating else await writer.delete_pod(pod.name, uid=pod.uid)
+            if found.terminating:
+                return Deleted.ACCEPTED
+            await execution.checkpoint()
+            return await writer.delete_pod(pod.name, uid=pod.uid)
         except NotFoundError:
             return Deleted.GONE
         except KubernetesError as error:
+            _stop_where_refused(pod, error)
             if asyncio.get_running_loop().time() >= deadline:
                 raise End(Outcome.FAILED, "deadline", f"what became of {pod.name} is not known: {error}") from error
         await asyncio.sleep(_WAIT)
+
+
+def _stop_where_refused(pod: PodRecord, error: KubernetesError) -> None:
+    """Raises End where the API server said no; 429 says later."""
+    if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status != 429:
+        raise End(Outcome.FAILED, f"delete-refused {pod.name}", str(error)) from error

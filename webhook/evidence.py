@@ -21,6 +21,8 @@ LIMIT_BYTES = 128 * 1024
 EXCERPT_BYTES = 16 * 1024
 """The most that is kept with the run."""
 
+_LONGEST_LINE = 500  # characters
+
 _TELLING = re.compile(
     r"lock|locket|database|sql|lost|fail|error|panic|fatal|refused|timed? ?out|deadline|exceeded|unavailable|crash",
     re.IGNORECASE,
@@ -47,7 +49,7 @@ async def gather(writer: Writer, pods: Sequence[Pod], *, run_id: str) -> str:
         except KubernetesError as error:
             text = f"(no log: {error})"
         lines[source] = text.splitlines()
-        log.info("evidence", extra={"run": run_id, "source": source, "text": text})
+        log.info("evidence", extra={"run": run_id, "container": source, "text": text})
 
     try:
         async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as group:
@@ -68,7 +70,8 @@ def excerpt(lines: dict[str, list[str]], *, limit: int) -> str:
         telling = [line for line in said if _TELLING.search(line)] or said[-5:]
         kept: list[str] = []
         size = len(source) + 2
-        for line in reversed(telling):
+        for whole in reversed(telling):
+            line = whole[:_LONGEST_LINE]
             size += len(line.encode()) + 3
             if size > share:
                 break

@@ -16,10 +16,21 @@ from exporter.clock import Clock
 from exporter.config import Foundation
 from exporter.kube_api import KubernetesError
 from webhook.events import Announcer
-from webhook.journal import Journal, Outcome, Run, Step, StepRecord, StepResult, end_run, record_intent, update_run
+from webhook.journal import (
+    MAX_TEXT,
+    Journal,
+    Outcome,
+    Run,
+    Step,
+    StepRecord,
+    StepResult,
+    end_run,
+    record_intent,
+    update_run,
+)
 from webhook.lease import Held
 from webhook.metrics import RunMetrics
-from webhook.store import FencedError, Store
+from webhook.store import FencedError, JournalError, Store
 
 T = TypeVar("T")
 
@@ -69,15 +80,21 @@ class Execution:
         """Takes one step: on record before and after, timed and counted. Its detail is what `work` returns."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        await self.save(lambda run: _begun(run, name, self.now()))
+        opened = StepRecord(name=name, started=self.now())
+        await self.save(lambda run: _begun(run, opened))
         log.info("step", extra={"foundation": self.run.foundation, "run": self.run.id, "step": name})
-        result, detail = StepResult.FAILED, ""
+        result, detail = StepResult.INTERRUPTED, ""
         try:
             detail = await work()
             result = StepResult.OK
         except End as end:
             broken = end.outcome in {Outcome.FAILED, Outcome.UNPROVEN}
             result, detail = StepResult.FAILED if broken else StepResult.STOPPED, end.detail or end.reason
+            raise
+        except (FencedError, JournalError):
+            raise
+        except Exception as error:
+            result, detail = StepResult.FAILED, f"{type(error).__name__}: {error}"
             raise
         finally:
             self._metrics.step(name, result, loop.time() - begun)
@@ -106,6 +123,7 @@ class Execution:
         window = timedelta(seconds=self._foundation.remediation.breaker.window)
 
         def apply(journal: Journal) -> tuple[Journal, Run]:
+            self._may_go_on(journal, self._mine(journal))  # by compare-and-swap: what comes later comes too late
             changed = record_intent(journal, self._mine(journal), uid, window=window, now=self.now())
             return changed, self._mine(changed)
 
@@ -119,34 +137,43 @@ class Execution:
         """Reads the journal afresh and stops where a person or the alerts have said so. Raises End and FencedError."""
         journal = await self._patiently(self._store.refresh, PATIENCE)
         self.run = self._mine(journal)
+        self._may_go_on(journal, self.run)
+        if journal.epoch > self._held.epoch or not self._held.valid:
+            raise FencedError("the lease was not renewed in time, or taken over")
+
+    @staticmethod
+    def _may_go_on(journal: Journal, run: Run) -> None:
+        """Raises End where a person or the alerts say no; a resolved alert stops no run that has begun to delete."""
         if journal.paused is not None:
             by = f"paused by {journal.paused.by}: {journal.paused.reason}"
-            if not self.run.disruptive:
+            if not run.disruptive:
                 raise End(Outcome.REFUSED, "paused", by)
-            gone = sum(pod.intent is not None for pod in self.run.pods)
-            raise End(Outcome.FAILED, f"paused after {gone} of {len(self.run.pods)}", by)
-        if self.run.withdrawn and not self.run.disruptive:
+            gone = sum(pod.intent is not None for pod in run.pods)
+            raise End(Outcome.FAILED, f"paused after {gone} of {len(run.pods)}", by)
+        if run.withdrawn and not run.disruptive:
             raise End(Outcome.CANCELLED, "resolved", "every alert that asked for it is resolved")
-        if not self._held.valid:
-            raise FencedError("the lease was not renewed in time")
 
     async def end(self, end: End) -> Run:
         """Puts the end of the run on record, however long that takes. Raises FencedError and JournalError."""
         settings = self._foundation.remediation
         before = self.run.steps
+        now = self.now()
 
         def apply(journal: Journal) -> tuple[Journal, Run]:
+            found = journal.find(self.run.id)
+            if found is not None and found.outcome is end.outcome and found.ended == now:
+                return journal, found  # it is on record: only the answer was lost
             run = self._mine(journal)
             run = msgspec.structs.replace(
                 run,
                 steps=before if len(before) >= len(run.steps) else run.steps,
                 outcome=end.outcome,
-                reason=end.reason,
-                detail=end.detail,
-                ended=self.now(),
+                reason=end.reason[:MAX_TEXT],
+                detail=end.detail[:MAX_TEXT],
+                ended=now,
             )
             window = timedelta(seconds=settings.breaker.window)
-            changed = end_run(journal, run, breaker_runs=settings.breaker.runs, breaker_window=window, now=self.now())
+            changed = end_run(journal, run, breaker_runs=settings.breaker.runs, breaker_window=window, now=now)
             return changed, run
 
         self.run = await self._persist(apply, patience=None)
@@ -198,15 +225,17 @@ class Execution:
         return End(Outcome.UNPROVEN, "api-unreachable", f"the journal can't be reached: {error}")
 
 
-def _begun(run: Run, name: Step, now: datetime) -> Run:
+def _begun(run: Run, opened: StepRecord) -> Run:
     """Opens a step; one that is still open belongs to a process that died."""
+    if run.steps[-1:] == (opened,):
+        return run  # it is on record: only the answer was lost
     steps = tuple(
-        step if step.ended else msgspec.structs.replace(step, ended=now, result=StepResult.INTERRUPTED)
+        step if step.ended else msgspec.structs.replace(step, ended=opened.started, result=StepResult.INTERRUPTED)
         for step in run.steps
     )
-    return msgspec.structs.replace(run, step=name, steps=(*steps, StepRecord(name=name, started=now)))
+    return msgspec.structs.replace(run, step=opened.name, steps=(*steps, opened))
 
 
 def _ended(run: Run, result: StepResult, detail: str, now: datetime) -> Run:
-    last = msgspec.structs.replace(run.steps[-1], ended=now, result=result, detail=detail)
+    last = msgspec.structs.replace(run.steps[-1], ended=now, result=result, detail=detail[:MAX_TEXT])
     return msgspec.structs.replace(run, steps=(*run.steps[:-1], last))

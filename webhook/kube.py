@@ -28,6 +28,9 @@ from exporter.model import Metadata, Object
 
 T = TypeVar("T", bound=Object)
 
+MAX_STDERR = 64 * 1024
+"""Bytes that are kept of what a command prints: a pod may print what it likes."""
+
 _STDERR, _STATUS = 2, 3  # channels of v4.channel.k8s.io
 
 
@@ -137,7 +140,7 @@ class ApiWriter(ApiReader):
                         if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
                             continue
                         if message.data[0] == _STDERR:
-                            stderr += message.data[1:]
+                            stderr += message.data[1 : MAX_STDERR - len(stderr) + 1]
                         elif message.data[0] == _STATUS:
                             return _exec_result(message.data[1:], stderr.decode(errors="replace"))
         except TimeoutError:

@@ -24,6 +24,8 @@ RENEW_INTERVAL = 5.0
 RENEW_DEADLINE = 10.0
 """Seconds after its last renewal at which the holder stops trusting it: well before another may take it."""
 RETRY_INTERVAL = 2.0
+ATTEMPT = 3.0
+"""Seconds for each call: one that hangs must leave time for another before the deadline."""
 
 
 def new_identity() -> str:
@@ -57,7 +59,8 @@ class LeaseLock:
         self.waits_for = ""  # what keeps it from being taken, in words; empty while it is held, or was not asked for
         self._writer = writer
         self._clock = clock
-        self._seen: tuple[LeaseSpec, float] | None = None  # another's lease, and the loop's time when it last changed
+        # Another's lease, or that there is none, and the loop's time when that was first seen.
+        self._seen: tuple[LeaseSpec | None, float] | None = None
 
     @asynccontextmanager
     async def hold(self, *, least_epoch: Callable[[], int] = lambda: 0) -> AsyncIterator[Held]:
@@ -70,22 +73,24 @@ class LeaseLock:
         try:
             yield held
         finally:
+            held.lost = True
             renewal.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewal
+            await asyncio.wait([renewal])
             await self._give_back(held)
 
     async def _take(self, least_epoch: Callable[[], int]) -> Held:
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                epoch = await self._try(least_epoch())
+                async with asyncio.timeout(2 * ATTEMPT):
+                    epoch = await self._try(least_epoch())
                 if epoch is not None:
                     self.waits_for = ""
                     return Held(epoch, started)
-                self._waits(f"held by {self._seen[0].holder_identity if self._seen else 'another'}")
             except ConflictError:
                 pass  # somebody was faster; look again
+            except TimeoutError:
+                self._waits("the API server does not answer")
             except KubernetesError as error:
                 self._waits(str(error))
             await asyncio.sleep(RETRY_INTERVAL)
@@ -104,44 +109,64 @@ class LeaseLock:
         try:
             lease = await self._writer.read_lease(self.name)
         except NotFoundError:
+            # The first on a foundation need not wait. Else somebody deleted it, and its holder may not know yet.
+            if (least_epoch or self._seen is not None) and not self._unchanged_for(DURATION, None):
+                self._waits("it was deleted, and its holder may not know yet")
+                return None
             epoch = least_epoch + 1
             await self._writer.create_lease(self.name, _with(mine, epoch))
             return epoch
-        if lease.spec.holder_identity not in {None, "", self.identity} and not self._expired(lease.spec):
+        spec = lease.spec
+        if spec.holder_identity not in {None, "", self.identity} and not self._unchanged_for(
+            spec.lease_duration_seconds or DURATION, spec
+        ):
+            self._waits(f"held by {spec.holder_identity}")
             return None
-        epoch = max(lease.spec.lease_transitions or 0, least_epoch) + 1
+        epoch = max(spec.lease_transitions or 0, least_epoch) + 1
         await self._writer.update_lease(self.name, _with(mine, epoch), version=lease.metadata.resource_version)
         return epoch
 
-    def _expired(self, spec: LeaseSpec) -> bool:
-        """Whether another's lease has not changed for its duration, by our own clock: theirs may be wrong."""
+    def _unchanged_for(self, duration: float, spec: LeaseSpec | None) -> bool:
+        """Whether another's lease has not changed for so many seconds, by our own clock: theirs may be wrong."""
         now = asyncio.get_running_loop().time()
         if self._seen is None or self._seen[0] != spec:
             self._seen = (spec, now)
-        return now - self._seen[1] > (spec.lease_duration_seconds or DURATION)
+        return now - self._seen[1] > duration
 
     async def _renew(self, held: Held) -> None:
-        while True:
-            await asyncio.sleep(RENEW_INTERVAL if held.valid else RETRY_INTERVAL)
+        wait = RENEW_INTERVAL
+        while not held.lost:
+            await asyncio.sleep(wait)
+            wait = RETRY_INTERVAL
             started = asyncio.get_running_loop().time()
             try:
-                lease = await self._writer.read_lease(self.name)
-                if not self._is_mine(lease, held):
-                    log.error("the lease was lost", extra={"lease": self.name, "holder": lease.spec.holder_identity})
-                    held.lost = True
-                    return
-                now = datetime.fromtimestamp(self._clock.now(), UTC)
-                spec = LeaseSpec(
-                    holder_identity=self.identity,
-                    lease_duration_seconds=round(DURATION),
-                    acquire_time=lease.spec.acquire_time,
-                    renew_time=now,
-                    lease_transitions=held.epoch,
-                )
-                await self._writer.update_lease(self.name, spec, version=lease.metadata.resource_version)
-                held.renewed(started)
-            except KubernetesError as error:
+                async with asyncio.timeout(ATTEMPT):
+                    await self._renew_once(held)
+            except NotFoundError:
+                self._lose(held, "it was deleted")
+            except (KubernetesError, TimeoutError) as error:
                 log.warning("the lease could not be renewed", extra={"lease": self.name, "error": str(error)})
+            else:
+                held.renewed(started)
+                wait = RENEW_INTERVAL
+
+    async def _renew_once(self, held: Held) -> None:
+        lease = await self._writer.read_lease(self.name)
+        if not self._is_mine(lease, held):
+            self._lose(held, f"held by {lease.spec.holder_identity or 'nobody'}")
+            return
+        spec = LeaseSpec(
+            holder_identity=self.identity,
+            lease_duration_seconds=round(DURATION),
+            acquire_time=lease.spec.acquire_time,
+            renew_time=datetime.fromtimestamp(self._clock.now(), UTC),
+            lease_transitions=held.epoch,
+        )
+        await self._writer.update_lease(self.name, spec, version=lease.metadata.resource_version)
+
+    def _lose(self, held: Held, why: str) -> None:
+        held.lost = True
+        log.error("the lease was lost", extra={"lease": self.name, "why": why})
 
     async def _give_back(self, held: Held) -> None:
         """Leaves the lease free, so that the next holder need not wait; best effort, within two seconds."""

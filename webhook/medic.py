@@ -95,7 +95,7 @@ class Medic:
         while True:
             while self.store.journal is None:  # without it nothing may be done, and its epoch is needed for the lease
                 await self._news()
-            async with self._lock.hold(least_epoch=self._last_epoch) as held:
+            async with self._lock.hold(least_epoch=lambda: self.store.epoch) as held:
                 self.metrics.leading(True)
                 try:
                     await self._lead(held)
@@ -112,8 +112,15 @@ class Medic:
 
     async def _lead(self, held: Held) -> None:
         """Takes up an open run, then whatever is asked, one after the other, for as long as the lease is held."""
+        claimed = False
         while not held.lost:
             try:
+                if not held.valid:
+                    await self._news()
+                    continue
+                if not claimed:  # the first thing on record is the new epoch: it stops a holder from before
+                    await self.store.update(lambda journal: (journal, None), epoch=held.epoch)
+                    claimed = True
                 journal = self.store.journal
                 if journal is not None and journal.open_run is not None:
                     await self._execute(journal.open_run, held, resumed=True)
@@ -177,9 +184,6 @@ class Medic:
             async with asyncio.timeout(POLL_INTERVAL):
                 await self.store.changed.wait()
         self.store.changed.clear()
-
-    def _last_epoch(self) -> int:
-        return self.store.journal.epoch if self.store.journal is not None else 0
 
     def _new_id(self, now: datetime) -> str:
         return f"{self.foundation.name}-{now:%Y%m%dt%H%M%Sz}-{self._around.random.getrandbits(16):04x}"

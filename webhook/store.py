@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from exporter.kube_api import ApiUnreachableError, ConflictError, NotFoundError
-from webhook.journal import Journal, JournalUnreadableError, decode, encode
+from webhook.journal import MAX_BYTES, Journal, JournalUnreadableError, decode, encode
 from webhook.kube import ConfigMap, Writer
 
 R = TypeVar("R")
@@ -19,6 +19,7 @@ Change = Callable[[Journal], tuple[Journal, R]]
 
 _KEY = "journal.json"
 _OWNER = "foundation"
+_LOST = "lost"
 _ATTEMPTS = 20
 _MIN_WAIT, _MAX_WAIT = 0.05, 1.0  # seconds between attempts
 
@@ -57,6 +58,7 @@ class Store:
         self._last: Journal | None = None
         self._writer = writer
         self._version = ""  # resourceVersion of `journal`; empty: there is no ConfigMap yet
+        self._beside: dict[str, str] = {}  # what else stands in the ConfigMap, and stays there
         self._known = False
         self._lock = asyncio.Lock()
         self._queue: list[tuple[Change[object], asyncio.Future[object]]] = []
@@ -66,6 +68,11 @@ class Store:
         if self.seen_at is None or asyncio.get_running_loop().time() - self.seen_at > age:
             return None
         return self._last
+
+    @property
+    def epoch(self) -> int:
+        """The last holder's epoch that was seen in the journal, also while it can't be read."""
+        return self._last.epoch if self._last is not None else 0
 
     async def refresh(self) -> Journal:
         """Reads the journal as it is now; a foundation that was never acted on has an empty one."""
@@ -80,38 +87,38 @@ class Store:
         """
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._queue.append((_fenced(change, epoch), future))
-        async with self._lock:
-            if not future.done():
-                await self._flush()
+        try:
+            async with self._lock:
+                if not future.done():
+                    await self._flush()
+        finally:
+            future.cancel()  # of a caller that was cancelled while it waited: its change is dropped
         return future.result()  # type: ignore[return-value] # the queue holds changes of any type
 
     async def _flush(self) -> None:
-        batch, self._queue = self._queue, []
-        batch = [item for item in batch if not item[1].cancelled()]
+        batch = [item for item in self._queue if not item[1].done()]
+        self._queue = []
         try:
             await self._commit(batch)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, each caller of the batch is told
             for _, future in batch:
-                if not future.done():
-                    _fail(future, error)
-            if not isinstance(error, Exception):
-                raise
+                _fail(future, error)
+        except BaseException:
+            # This caller gives up; the others wait for the lock, and the first of them takes the whole batch again.
+            self._queue = batch + self._queue
+            raise
 
     async def _commit(self, batch: list[tuple[Change[object], asyncio.Future[object]]]) -> None:
         wait = _MIN_WAIT
         for _ in range(_ATTEMPTS):
-            journal = self.journal if self.journal is not None else await self._read()
-            results: list[tuple[asyncio.Future[object], object, Exception | None]] = []
-            changed = journal
-            for change, future in batch:
-                try:
-                    changed, result = change(changed)
-                    results.append((future, result, None))
-                except Exception as error:  # noqa: BLE001 - a change that refuses fails its own caller, nobody else's
-                    results.append((future, None, error))
+            remembered = self.journal
+            journal = remembered if remembered is not None else await self._read()
+            changed, results = _apply(batch, journal)
             try:
                 if changed != journal:
                     await self._write(changed)
+                elif remembered is not None and await self._read() != journal:
+                    continue  # nothing to write would be true of an old journal only
             except ConflictError:
                 self.journal = None  # somebody else wrote: read again, apply again
                 await asyncio.sleep(wait)
@@ -126,20 +133,25 @@ class Store:
         raise ApiUnreachableError(f"the journal could not be written: {_ATTEMPTS} conflicts in a row")
 
     async def _read(self) -> Journal:
-        self.journal = None
         try:
             found = await self._writer.read_config_map(self.name)
+            journal = self._decode(found)
         except NotFoundError:
+            self.journal = None
             if self._known:
                 raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
             self._version = ""
             return self._seen(Journal(foundation=self.foundation))
-        return self._seen(self._decode(found))
+        except BaseException:
+            self.journal = None
+            raise
+        return self._seen(journal)
 
     def _decode(self, found: ConfigMap) -> Journal:
         data = found.data or {}
         if data.get(_OWNER, self.foundation) != self.foundation:
             raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {data[_OWNER]}")
+        self._known = True
         try:
             journal = decode(data[_KEY])
         except KeyError:
@@ -149,22 +161,23 @@ class Store:
         if journal.foundation != self.foundation:
             raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {journal.foundation}")
         self._version = found.metadata.resource_version
-        self._known = True
+        self._beside = data
         return journal
 
     async def _write(self, journal: Journal) -> None:
-        data = {_OWNER: self.foundation, _KEY: encode(journal)}
+        text = encode(journal)
+        data = self._beside | {_OWNER: self.foundation, _KEY: text}
         self.journal = None  # until the answer is there, what stands in the cluster is not known
-        try:
-            if self._version:
+        if self._version:
+            try:
                 written = await self._writer.update_config_map(self.name, data, version=self._version)
-            else:
-                written = await self._writer.create_config_map(self.name, data)
-        except NotFoundError:
-            raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
+            except NotFoundError:
+                raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
+        else:
+            written = await self._writer.create_config_map(self.name, data)
         self._version = written.metadata.resource_version
         self._known = True
-        self._seen(journal)
+        self._seen(decode(text))  # what was trimmed is gone here as well
 
     def _seen(self, journal: Journal) -> Journal:
         if journal != self._last:
@@ -189,10 +202,26 @@ class Store:
                 await self._writer.create_config_map(self.name, fresh)
             else:
                 lost = (found.data or {}).get(_KEY)
-                data = fresh | ({"lost": lost} if lost is not None else {})
+                data = fresh | ({_LOST: lost[:MAX_BYTES]} if lost is not None else {})
                 await self._writer.update_config_map(self.name, data, version=found.metadata.resource_version)
             await self._read()
             return True
+
+
+def _apply(
+    batch: list[tuple[Change[object], asyncio.Future[object]]], journal: Journal
+) -> tuple[Journal, list[tuple[asyncio.Future[object], object, Exception | None]]]:
+    """All changes of a batch, one on top of the other. One that refuses fails its own caller, nobody else's."""
+    results: list[tuple[asyncio.Future[object], object, Exception | None]] = []
+    for change, future in batch:
+        if future.done():
+            continue
+        try:
+            journal, result = change(journal)
+            results.append((future, result, None))
+        except Exception as error:  # noqa: BLE001 - it is told to its caller
+            results.append((future, None, error))
+    return journal, results
 
 
 def _fenced(change: Change[R], epoch: int | None) -> Change[R]:
@@ -206,6 +235,6 @@ def _fenced(change: Change[R], epoch: int | None) -> Change[R]:
     return fenced
 
 
-def _fail(future: asyncio.Future[object], error: BaseException) -> None:
+def _fail(future: asyncio.Future[object], error: Exception) -> None:
     if not future.done():
-        future.set_exception(error if isinstance(error, Exception) else ApiUnreachableError("interrupted"))
+        future.set_exception(error)

@@ -177,7 +177,7 @@ class Kubelet:
     def terminate(self, uid: str) -> None:
         """SIGTERM, and SIGKILL when the grace period is over; a stuck pod hears neither."""
         running = self._pods.get(uid)
-        if running is None or running.name in self._faults.stuck:
+        if running is None:
             return
         pod = self._current(uid, running.namespace, running.name)
         if pod is None:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from tests.support import audit
 from tests.support.cluster import RealCluster
-from tests.support.programs import until
+from tests.support.programs import Webhook, until
 from tests.support.rawkube import Json, RawKube
 
 BBS_HOST = "10.96.0.89"  # the Service's address: from outside the cluster its name does not resolve
@@ -44,6 +45,9 @@ def rules(*, with_exec: bool = True) -> dict[str, list[Json]]:
     return {"diego-exporter": reading, "diego-webhook": reading + acting + (asking if with_exec else [])}
 
 
+ACTIVE = "skiff-role-active"
+
+
 class Cf(RawKube):
     """The stand-in foundation on the real cluster."""
 
@@ -52,6 +56,8 @@ class Cf(RawKube):
     def __init__(self, cluster: RealCluster, folder: Path) -> None:
         super().__init__(cluster.kubeconfig)
         self.folder = folder
+        self.bearer = secrets.token_urlsafe()
+        self.token_file = folder / "token"
         self._cluster = cluster
         self._audited = len(cluster.audit())
         self._broken = False
@@ -63,7 +69,7 @@ class Cf(RawKube):
 
     async def kubectl(self, *arguments: str, given: str = "") -> str:
         process = await asyncio.create_subprocess_exec(
-            *("kubectl", "--kubeconfig", self._cluster.kubeconfig, "--namespace", "cf", *arguments),
+            *("kubectl", "--kubeconfig", str(self._cluster.kubeconfig), "--namespace", "cf", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -102,6 +108,33 @@ class Cf(RawKube):
         ]
         return len(active) == 1 and led_to == active
 
+    async def wedged(self) -> bool:
+        """Both BBS have noticed that the lock database is gone."""
+        logs = [await self.get(f"{self.core}/pods/{name}/log", container="diego-api") for name in self.originals]
+        return all("lost the lock database" in log.text for log in logs)
+
+    async def label(self, value: str) -> None:
+        """Labels both diego-api pods by hand, where `freeze-label` keeps them from doing it themselves."""
+        await asyncio.sleep(1)  # a probe that was under way may still have labelled its pod
+        selector = "app.kubernetes.io/component=diego-api"
+        await self.kubectl("label", "pods", "-l", selector, f"{ACTIVE}={value}", "--overwrite")
+
+    async def unreachable(self) -> bool:
+        """Nothing accepts behind the Service."""
+        try:
+            async with asyncio.timeout(2):
+                _, writer = await asyncio.open_connection(BBS_HOST, 8889)
+        except OSError:  # TimeoutError is one
+            return True
+        writer.close()
+        return False
+
+    @asynccontextmanager
+    async def journals(self) -> AsyncIterator[AsyncIterator[Json]]:
+        """The journal at each of its changes, as fast as the API server tells."""
+        async with self.watch(f"{self.core}/configmaps", fieldSelector=f"metadata.name={audit.JOURNAL}") as events:
+            yield (json.loads(event["object"]["data"]["journal.json"]) async for event in events)
+
     async def account(self, name: str, rights: list[Json]) -> Path:
         """A service account with a Role of these rights and no other; its kubeconfig."""
         role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
@@ -131,18 +164,22 @@ class Cf(RawKube):
         return path
 
     def config(self, kubeconfig: Path, **remediation: Any) -> Path:
-        """A config for this foundation; `remediation` overrides the defaults, and its mode is auto unless it says so."""
-        token = self.folder / "token"
-        if not token.exists():
-            token.write_text(secrets.token_urlsafe())
+        """A config for this foundation, with the default times; `remediation` overrides them, and the mode, auto."""
+        self.token_file.write_text(self.bearer)
         document = {
             "foundations": [{"name": "cf", "kubeconfig": str(kubeconfig), "bbs": {"host": BBS_HOST}}],
             "remediation": {"mode": "auto"} | remediation,
-            "webhook": {"bearer_token_file": str(token)},
+            "webhook": {"bearer_token_file": str(self.token_file)},
         }
         path = self.folder / f"diego-{secrets.token_hex(3)}.yaml"
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         return path
+
+    def webhook(self, config: Path) -> Webhook:
+        """A webhook that is yet to be started, and knows the token."""
+        webhook = Webhook(config)
+        webhook.headers = {"Authorization": f"Bearer {self.bearer}"}
+        return webhook
 
     async def mend(self) -> None:
         """Undoes what the test has broken, restarts the pods (which may be wedged), and forgets the runs."""
@@ -150,10 +187,7 @@ class Cf(RawKube):
             await self.fault("clear")
             await self.kubectl("delete", "pods", "--wait=false", "-l", "app.kubernetes.io/component=diego-api")
         await self.kubectl("delete", "--ignore-not-found", f"configmap/{audit.JOURNAL}", f"lease/{audit.JOURNAL}")
-        await until(self.settled, within=120)
-
-
-ACTIVE = "skiff-role-active"
+        await until(self.settled, what="the foundation to be whole", deadline=120, every=0.2)
 
 
 def _is_ready(pod: Json) -> bool:
@@ -166,9 +200,7 @@ def _is_ready(pod: Json) -> bool:
 async def cf(real_cluster: RealCluster, tmp_path: Path) -> AsyncIterator[Cf]:
     """The foundation, healthy when the test begins, and again when it has ended."""
     async with Cf(real_cluster, tmp_path) as cf:
-        await until(cf.settled, within=120)
+        await until(cf.settled, what="the foundation to be whole", deadline=120, every=0.2)
         cf.originals = await cf.uids()
         yield cf
         await cf.mend()
-
-

@@ -41,7 +41,7 @@ def children_of(pid: int) -> list[str]:
 
 @pytest.mark.parametrize("sender", SENDERS)
 def test_once_breaks_and_heals_and_reports(sender: str, tmp_path: Path) -> None:
-    """From the break to quiet: the gauge, the alert, the run's steps in order, each pod deleted once, new pods ready."""
+    """From the break to quiet: gauge, alert, the run's steps in order, each pod deleted once, new pods ready."""
     file, temporary = tmp_path / "report.json", tmp_path / "tmp"
     ended = subprocess.run(
         [sys.executable, "-m", "sandbox.main", "--once", sender, "--report", file],

@@ -69,6 +69,16 @@ def test_a_stuck_pod_terminates_when_it_is_let_go(box: Box) -> None:
     assert box.uids()["diego-api-0"] != before["diego-api-0"]
 
 
+def test_a_terminating_pod_keeps_its_label(box: Box) -> None:
+    (active,) = box.active()
+    box.fault("stuck", active)
+    box.delete(active)
+    box.fault("locket-db-down")
+    box.after(60)
+    assert box.serving() == []
+    assert box.active() == [active]
+
+
 def test_a_lock_that_is_held_elsewhere_outlives_a_restart(box: Box) -> None:
     box.fault("lock-elsewhere")
     box.after(10)

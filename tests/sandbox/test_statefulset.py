@@ -134,12 +134,16 @@ def test_orphans_stay_and_are_adopted_by_another_of_the_name(box: Box) -> None:
 
 
 def test_a_pod_of_another_owner_is_left_alone(box: Box) -> None:
-    """A name that is taken blocks the controller, and is not taken from its owner."""
+    """A name that is taken blocks the controller, and is not taken from its owner, whatever its labels say."""
     box.patch({"replicas": 1})
     box.after(30)
-    stranger = {"metadata": {"name": "diego-api-1", "labels": {"app.kubernetes.io/component": "other"}}}
-    box.registry.create(PODS, "cf", stranger | {"spec": {"containers": [{"name": "one", "command": ["sleep"]}]}})
+    owner = {"apiVersion": "v1", "kind": "Other", "name": "other", "uid": "other", "controller": True}
+    metadata = {"name": "diego-api-1", "labels": {"app.kubernetes.io/component": "diego-api"}}
+    container = {"name": "one", "command": ["sleep"]}
+    body = {"metadata": metadata | {"ownerReferences": [owner]}, "spec": {"containers": [container]}}
+    stranger = box.registry.create(PODS, "cf", body)
     box.patch({"replicas": 2})
     box.after(30)
     assert box.statefulset()["status"]["replicas"] == 1
-    assert box.names() == ["diego-api-0"]
+    assert box.uids()["diego-api-1"] == uid_of(stranger)
+    assert box.pods()[1]["metadata"]["ownerReferences"] == [owner]

@@ -1,4 +1,4 @@
-"""Reading the API server's audit log: who asked for what. It holds every request that changes something or opens an exec."""
+"""Reading the API server's audit log: who asked for what, of all that changes something or opens an exec."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -48,13 +48,11 @@ def _deletions(events: Iterable[Event]) -> Iterator[Deletion]:
 
 def requests(events: Iterable[Event]) -> set[str]:
     """What was asked for, each once: `VERB RESOURCE NAME`, an event without its name, which is chance."""
-    return {
-        " ".join(filter(None, (event["verb"], _resource(event), _name(event)))) for event in events
-    }
+    return {" ".join(filter(None, (event["verb"], _resource(event), _name(event)))) for event in events}
 
 
 def _resource(event: Event) -> str:
-    found = event["objectRef"]
+    found: dict[str, str] = event["objectRef"]
     subresource = found.get("subresource", "")
     return found["resource"] + (f"/{subresource}" if subresource else "")
 

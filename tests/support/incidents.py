@@ -5,20 +5,20 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.api.calls import Target
 from sandbox.api.mishaps import Failure
-from sandbox.cluster.foundation import Foundation, Timing
+from sandbox.cluster.foundation import ActiveLabel, Foundation, Timing
 from sandbox.cluster.objects import Obj
-from sandbox.cluster.resources import CONFIGMAPS, EVENTS, PODS
+from sandbox.cluster.resources import CONFIGMAPS, EVENTS, PODS, STATEFULSETS, Resource
 from sandbox.sandbox import Sandbox
+from tests.support import audit
+from tests.support.audit import Deletion
 from tests.support.programs import Json, Webhook, until
 
 TIMING = Timing(start=0.1, probe=0.2, stop=0.05)
-JOURNAL = "diego-medic-diego-api"
 FAST: Json = {
     "mode": "auto",
     "confirm": {"attempts": 2, "interval": "300ms"},
@@ -54,12 +54,12 @@ def diego_api(box: Sandbox) -> list[Obj]:
     return [pod for pod in box.state()["pods"] if pod["name"].startswith("diego-api-")]
 
 
-async def break_it(box: Sandbox) -> None:
+async def break_it(box: Sandbox, *, label: ActiveLabel = ActiveLabel()) -> None:
     """The lock's database goes away and comes back: no BBS leads any more, and none will."""
     box.fault("locket-db-down")
     await settled(box, lambda pods: all(pod["wedged"] for pod in pods))
     box.fault("locket-db-up")
-    await settled(box, lambda pods: not any(pod["active"] == "true" for pod in pods))
+    await settled(box, lambda pods: not any(pod["active"] == label.active for pod in pods))
 
 
 async def settled(box: Sandbox, condition: Callable[[list[Obj]], bool]) -> None:
@@ -116,44 +116,20 @@ async def fire(webhook: Webhook, *alerts: Json) -> None:
     assert status == 202, (status, said)
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """A request to delete a pod, as the audit list has it."""
-
-    pod: str
-    uid: str
-    code: int
-
-
 def deletions(box: Sandbox) -> list[Deletion]:
-    """Every request to delete a pod, in its order, with the UID that it named as its precondition."""
-    return [
-        Deletion(
-            event["objectRef"]["name"],
-            event.get("requestObject", {}).get("preconditions", {}).get("uid", ""),
-            event["responseStatus"]["code"],
-        )
-        for event in box.audit
-        if event["verb"] == "delete" and event["objectRef"]["resource"] == "pods"
-    ]
+    """Every request to delete a pod, in its order."""
+    return audit.deletions(box.audit)
 
 
-def writes(box: Sandbox) -> set[tuple[str, str, str]]:
-    """What was written: verb, resource and, where the contract names one, the name. Exec is no write."""
-    found = set()
-    for event in box.audit:
-        about = event["objectRef"]
-        if about.get("subresource") == "exec":
-            continue
-        name = "" if about["resource"] == "events" else about["name"]
-        found.add((event["verb"], about["resource"], name))
-    return found
+def writes(box: Sandbox) -> set[str]:
+    """What was written: verb, resource and name. Exec is no write."""
+    return {each for each in audit.requests(box.audit) if "/exec" not in each}
 
 
-BOOKS = {(verb, kind, JOURNAL) for verb in ("create", "update") for kind in ("configmaps", "leases")}
+BOOKS = {f"{verb} {kind} {audit.JOURNAL}" for verb in ("create", "update") for kind in ("configmaps", "leases")}
 """The journal and the lease."""
-COURTESY = {("create", "events", "")}
-THE_PODS = {("delete", "pods", f"diego-api-{ordinal}") for ordinal in (0, 1)}
+COURTESY = {"create events"}
+THE_PODS = {"delete pods diego-api-0", "delete pods diego-api-1"}
 
 
 def uids(box: Sandbox, component: str = "diego-api") -> dict[str, str]:
@@ -167,7 +143,7 @@ def uids(box: Sandbox, component: str = "diego-api") -> dict[str, str]:
 
 def journal(box: Sandbox) -> Json:
     """What stands in the ConfigMap."""
-    found = box.cluster.store.get(CONFIGMAPS, box.namespace, JOURNAL)
+    found = box.cluster.store.get(CONFIGMAPS, box.namespace, audit.JOURNAL)
     document: Json = json.loads(found["data"]["journal.json"]) if found else {"runs": []}
     return document
 
@@ -181,19 +157,19 @@ def events(box: Sandbox) -> list[tuple[str, str, str]]:
     ]
 
 
-def healed(box: Sandbox, before: dict[str, str]) -> None:
+def healed(box: Sandbox, before: dict[str, str], *, label: ActiveLabel = ActiveLabel()) -> None:
     """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
     assert sorted(deletions(box), key=lambda each: each.pod) == [
         Deletion(pod, uid, 200) for pod, uid in sorted(before.items())
     ]
     assert not set(uids(box).values()) & set(before.values())
-    assert whole(box)
+    assert whole(box, label=label)
 
 
-def whole(box: Sandbox) -> bool:
+def whole(box: Sandbox, *, label: ActiveLabel = ActiveLabel()) -> bool:
     """Whether all diego-api pods are fully ready and exactly one is active, the one that serves."""
     pods = diego_api(box)
-    active = [pod["name"] for pod in pods if pod["active"] == "true"]
+    active = [pod["name"] for pod in pods if pod["active"] == label.active]
     serving = [pod["name"] for pod in pods if pod["serving"]]
     return all(pod["ready"] == "2/2" for pod in pods) and active == serving and len(active) == 1
 
@@ -208,16 +184,24 @@ def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
 class Trap(Failure):
     """Springs once, at the `number`-th request of its kind: before it takes effect, or (`effective`) after.
 
-    `spring` is called there; the request then fails, or its answer is lost.
+    `spring` is called there. Then the request fails, or its answer is lost; without `fails` it goes on.
     """
 
     def __init__(
-        self, verb: str, resource: str, *, spring: Callable[[], None], number: int = 1, effective: bool = False
+        self,
+        verb: str,
+        resource: str,
+        spring: Callable[[], None],
+        *,
+        number: int = 1,
+        effective: bool = False,
+        fails: bool = True,
     ) -> None:
         super().__init__(verb=verb, resource=resource, effective=effective)
         self.sprung = asyncio.Event()
         self._spring = spring
         self._left = number
+        self._fails = fails
 
     def hits(self, about: Target) -> bool:
         if self._left == 0 or not super().hits(about):
@@ -227,4 +211,16 @@ class Trap(Failure):
             return False
         self.sprung.set()
         self._spring()
-        return True
+        return self._fails
+
+
+def at_delete(box: Sandbox, number: int, spring: Callable[[], None]) -> Trap:
+    """Lets something happen when the delete of this number (from 1) arrives; the delete itself goes on."""
+    trap = Trap("delete", "pods", spring, number=number, fails=False)
+    box.mishaps.failures.append(trap)
+    return trap
+
+
+def patch(box: Sandbox, name: str, body: Json, *, resource: Resource = STATEFULSETS) -> None:
+    """Changes an object as `kubectl patch --type=merge` does."""
+    box.cluster.registry.patch(resource, box.namespace, name, body, content_type="application/merge-patch+json")

@@ -22,7 +22,9 @@ _STARTED = re.compile(r"msg=started .*address=(\S+):(\d+)$")
 Json = dict[str, Any]
 
 
-async def until(condition: Callable[[], Awaitable[Any]], *, what: str, deadline: float = DEADLINE) -> Any:
+async def until(
+    condition: Callable[[], Awaitable[Any]], *, what: str, deadline: float = DEADLINE, every: float = 0.05
+) -> Any:
     """What `condition` returns once that is true of something; AssertionError when it never is."""
     try:
         async with asyncio.timeout(deadline):
@@ -30,7 +32,7 @@ async def until(condition: Callable[[], Awaitable[Any]], *, what: str, deadline:
                 found = await condition()
                 if found:
                     return found
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(every)
     except TimeoutError:
         raise AssertionError(f"waited in vain for {what}") from None
 
@@ -182,7 +184,7 @@ class Webhook(Server):
         found: list[Json] = json.loads(text)["runs"]
         return found
 
-    async def ended(self, count: int = 1) -> Json:
+    async def ended(self, count: int = 1, *, deadline: float = DEADLINE) -> Json:
         """Waits for the end of the run with this number, counted from 1, and returns it."""
 
         async def look() -> Json | None:
@@ -190,7 +192,7 @@ class Webhook(Server):
             run = runs[-count] if len(runs) >= count else None
             return run if run and run["outcome"] else None
 
-        found: Json = await until(look, what=f"the end of run {count}")
+        found: Json = await until(look, what=f"the end of run {count}", deadline=deadline)
         return found
 
     async def reached(self, step: str) -> Json:

@@ -152,7 +152,8 @@ async def test_of_several_addresses_one_that_accepts_is_enough(monkeypatch: pyte
         other.listen()
         resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2", "127.0.0.3")
 
-        result, detail = await dial_tcp("diego-api.cf.svc", port, timeout=30)
+        async with asyncio.timeout(15):
+            result, detail = await dial_tcp("diego-api.cf.svc", port, timeout=60)
 
     assert (result, detail) == (ProbeResult.SUCCESS, "127.0.0.3: connected")
 
