@@ -5,7 +5,7 @@ A foundation that crashes is begun again by itself; what hangs for one delays no
 
 import asyncio
 import logging
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -13,13 +13,15 @@ from random import Random
 from exporter.clock import Clock
 from exporter.config import Config, Foundation
 from exporter.gauges import Look, expired
-from exporter.kube import ApiReader, Connections
+from exporter.kube_api import Kubernetes
 from exporter.metrics import Instruments
 from exporter.observer import Observer
 from exporter.probe import Dialer, dial_tcp
 
 log = logging.getLogger(__name__)
 
+Connect = Callable[[Foundation, Callable[[str, str], None]], Kubernetes]
+"""Makes the reader of a foundation, which tells (verb, code) of each of its requests."""
 RESTART_DELAY = 10.0
 """Seconds between a crash of an observer and its next start."""
 
@@ -34,14 +36,21 @@ class Fleet:
     """Observes all foundations of a config, while `run` runs."""
 
     def __init__(
-        self, config: Config, *, clock: Clock, random: Random, instruments: Instruments, dial: Dialer = dial_tcp
+        self,
+        config: Config,
+        *,
+        connect: Connect,
+        clock: Clock,
+        random: Random,
+        instruments: Instruments,
+        dial: Dialer = dial_tcp,
     ) -> None:
         self._config = config
+        self._connect = connect
         self._clock = clock
         self._random = random
         self._instruments = instruments
         self._dial = dial
-        self._connections = Connections()
         self._members: dict[str, _Member] = {}
         self._group: asyncio.TaskGroup | None = None
         self._was_ready = False
@@ -79,7 +88,6 @@ class Fleet:
                 await asyncio.Event().wait()
         finally:
             self._group = None
-            await self._connections.close()
 
     def apply(self, config: Config) -> None:
         """Goes on with this config: a foundation that is the same in both stays as it is."""
@@ -101,11 +109,10 @@ class Fleet:
         self._members = {name: self._members[name] for name in wanted}
 
     def _begin(self, group: asyncio.TaskGroup, foundation: Foundation) -> None:
-        connection = self._connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)
         name = foundation.name
         observer = Observer(
             foundation,
-            ApiReader(connection, namespace=foundation.namespace, observe=partial(self._instruments.requested, name)),
+            self._connect(foundation, partial(self._instruments.requested, name)),
             clock=self._clock,
             random=self._random,
             dial=self._dial,

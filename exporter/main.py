@@ -9,9 +9,10 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
 from exporter import program
-from exporter.config import Config
+from exporter.config import Config, Foundation
 from exporter.exposition import Exposition, Part
 from exporter.fleet import Fleet
+from exporter.kube import ApiReader, Connections, RequestObserver
 from exporter.metrics import FoundationCollector, Instruments
 from exporter.page import render
 from exporter.server import Address
@@ -26,7 +27,14 @@ class Exporter:
     def __init__(self, start: program.Start) -> None:
         registry = CollectorRegistry()
         instruments = Instruments(registry)
-        self._fleet = Fleet(start.config, clock=start.clock, random=Random(), instruments=instruments)  # noqa: S311 - jitter
+        self._connections = Connections()
+        self._fleet = Fleet(
+            start.config,
+            connect=self._connect,
+            clock=start.clock,
+            random=Random(),  # noqa: S311 - jitter
+            instruments=instruments,
+        )
         self.access = WebAccess(start.options.web_config_file)
         self.middlewares: Sequence[Middleware] = (self.access.middleware,)
         self.routes: Sequence[web.AbstractRouteDef] = ()
@@ -50,7 +58,14 @@ class Exporter:
         self._fleet.apply(config)
 
     async def run(self) -> None:
-        await self._fleet.run()
+        try:
+            await self._fleet.run()
+        finally:
+            await self._connections.close()
+
+    def _connect(self, foundation: Foundation, observe: RequestObserver) -> ApiReader:
+        connection = self._connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)
+        return ApiReader(connection, namespace=foundation.namespace, observe=observe)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -142,6 +142,8 @@ class Observer:
         before = self._bbs.last
         no_endpoint = assess.no_ready_endpoint(self.view)
         self._bbs = assess.read(self._bbs, answer, no_ready_endpoint=no_endpoint)
+        took = f"{answer.duration:.4f}s"
+        self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
         if before is None or before.result is not answer.result:
             reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
             words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS: a probe proves nothing"}

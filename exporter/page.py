@@ -52,8 +52,8 @@ def _row(look: Look, error: str) -> str:
         _judged(f"{_word(reachable)} ({last})", reachable),
         _counted(leaders),
         _counted(serving if foundation.diego_api.probe_pods else None),
-        _ready(look.diego_api),
-        _ready(look.cloud_controller),
+        _ready(look.diego_api, foundation.diego_api.min_ready),
+        _ready(look.cloud_controller, None),
         _judged("in sync" if view.synced else error or "not read yet", view.synced or None),
     ]
     return f"<tr>{''.join(cells)}</tr>\n"
@@ -67,12 +67,12 @@ def _counted(count: int | None) -> str:
     return _judged("unknown" if count is None else str(count), None if count is None else count == 1)
 
 
-def _ready(found: tuple[Component, ...] | None) -> str:
+def _ready(found: tuple[Component, ...] | None, min_ready: int | None) -> str:
     if found is None:
         return _judged("unknown", None)
     ready = sum(len(component.ready) for component in found)
     desired = sum(component.desired for component in found)
-    return _judged(f"{ready} of {desired}", ready >= desired > 0)
+    return _judged(f"{ready} of {desired}", ready >= assess.pods_needed(found, min_ready) > 0)
 
 
 def _judged(text: str, good: bool | None) -> str:

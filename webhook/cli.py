@@ -18,7 +18,7 @@ USAGE_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook.md."""
+    """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook-cli.md."""
     arguments = _parser().parse_args(argv)
     flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
     configure(flags["log.level"], "logfmt")

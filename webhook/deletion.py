@@ -31,7 +31,7 @@ async def delete_listed(pod: PodRecord, *, execution: Execution, writer: Writer)
         await execution.intend(pod.uid)
         answer = await _delete(pod, execution, writer)
     else:  # the intent is of a process that died: whether it came to the delete is to be found out
-        answer = await _fate(pod, execution, writer)
+        answer = await _insist(pod, execution, writer)
     log.info("pod", extra={"run": execution.run.id, "pod": pod.name, "uid": pod.uid, "answer": answer})
     await execution.save(lambda run: answered(run, uid=pod.uid, answer=answer, deleted=True))
 
@@ -44,37 +44,54 @@ def answered(run: Run, *, uid: str, answer: str, deleted: bool) -> Run:
     return msgspec.structs.replace(run, pods=pods)
 
 
-async def _delete(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
-    try:
-        return await writer.delete_pod(pod.name, uid=pod.uid)
-    except KubernetesError as error:
-        _stop_where_refused(pod, error)
-        log.warning("a delete was not answered", extra={"pod": pod.name, "error": str(error)})
-    return await _fate(pod, execution, writer)
+async def fate(pod: PodRecord, *, writer: Writer) -> Deleted | None:
+    """What became of a pod whose delete was not answered: it is read, and its UID compared. None: it stands untouched.
 
-
-async def _fate(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
-    """What became of a pod whose delete was not answered: it is read, and its UID compared.
-
-    Where it stands untouched, the delete never took effect, and is sent again: for this UID and no other, and only
-    after what may have changed since the first was asked again.
+    Raises End where the API server does not say for `PATIENCE`.
     """
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while True:
         try:
             found = await writer.get(PODS, pod.name)
-            if found.uid != pod.uid:
-                return Deleted.REPLACED
-            if found.terminating:
-                return Deleted.ACCEPTED
-            await execution.checkpoint()
-            return await writer.delete_pod(pod.name, uid=pod.uid)
         except NotFoundError:
             return Deleted.GONE
         except KubernetesError as error:
             _stop_where_refused(pod, error)
             if asyncio.get_running_loop().time() >= deadline:
                 raise End(Outcome.FAILED, "deadline", f"what became of {pod.name} is not known: {error}") from error
+            await asyncio.sleep(_WAIT)
+        else:
+            if found.uid != pod.uid:
+                return Deleted.REPLACED
+            return Deleted.ACCEPTED if found.terminating else None
+
+
+async def _delete(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
+    try:
+        return await writer.delete_pod(pod.name, uid=pod.uid)
+    except KubernetesError as error:
+        _stop_where_refused(pod, error)
+        log.warning("a delete was not answered", extra={"pod": pod.name, "error": str(error)})
+    return await _insist(pod, execution, writer)
+
+
+async def _insist(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
+    """Where the pod stands untouched the delete never took effect, and is sent again: for this UID and no other.
+
+    Only after what may have changed since the first was asked again.
+    """
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        gone = await fate(pod, writer=writer)
+        if gone is not None:
+            return gone
+        await execution.checkpoint()
+        try:
+            return await writer.delete_pod(pod.name, uid=pod.uid)
+        except KubernetesError as error:
+            _stop_where_refused(pod, error)
+            if asyncio.get_running_loop().time() >= deadline:
+                raise End(Outcome.FAILED, "deadline", f"{pod.name} could not be deleted: {error}") from error
         await asyncio.sleep(_WAIT)
 
 

@@ -28,7 +28,7 @@ from webhook.journal import (
     record_intent,
     update_run,
 )
-from webhook.lease import Held
+from webhook.lease import RENEW_DEADLINE, Held
 from webhook.metrics import RunMetrics
 from webhook.store import FencedError, JournalError, Store
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PATIENCE = 30.0
-"""Seconds for which a call to the API server is tried again while nothing was deleted yet."""
+"""Seconds for which a call to the API server is tried again once pods are gone."""
 _MIN_WAIT, _MAX_WAIT = 0.5, 5.0
 
 
@@ -76,6 +76,15 @@ class Execution:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which a call to the API server is tried again.
+
+        While nothing was deleted only as long as the lease is trusted without a renewal: what can't be asked is not
+        proved, and not to go on is the safer thing.
+        """
+        return PATIENCE if self.run.disruptive else RENEW_DEADLINE
+
     async def step(self, name: Step, work: Callable[[], Awaitable[str]]) -> None:
         """Takes one step: on record before and after, timed and counted. Its detail is what `work` returns."""
         loop = asyncio.get_running_loop()
@@ -108,15 +117,15 @@ class Execution:
     async def save(self, change: Callable[[Run], Run]) -> None:
         """Changes the run on record. Raises End, FencedError and JournalError.
 
-        While nothing was deleted an API server that does not answer ends the run after `PATIENCE`, since not to go on
-        is the safer thing. Once a pod is gone the record is waited for as long as it takes.
+        While nothing was deleted an API server that does not answer ends the run after `patience`. Once a pod is gone
+        the record is waited for as long as it takes.
         """
 
         def apply(journal: Journal) -> tuple[Journal, Run]:
             run = change(self._mine(journal))
             return update_run(journal, run), run
 
-        self.run = await self._persist(apply, patience=None if self.run.disruptive else PATIENCE)
+        self.run = await self._persist(apply, patience=None if self.run.disruptive else self.patience)
 
     async def intend(self, uid: str) -> None:
         """Writes that the pod with this UID is going to be deleted. From the first one on the run is disruptive."""
@@ -127,7 +136,7 @@ class Execution:
             changed = record_intent(journal, self._mine(journal), uid, window=window, now=self.now())
             return changed, self._mine(changed)
 
-        self.run = await self._persist(apply)
+        self.run = await self._persist(apply, patience=self.patience)
 
     async def announce(self, reason: str, text: str) -> None:
         """Makes a Kubernetes Event of it, if that costs nothing."""
@@ -135,7 +144,7 @@ class Execution:
 
     async def checkpoint(self) -> None:
         """Reads the journal afresh and stops where a person or the alerts have said so. Raises End and FencedError."""
-        journal = await self._patiently(self._store.refresh, PATIENCE)
+        journal = await self._patiently(self._store.refresh, self.patience)
         self.run = self._mine(journal)
         self._may_go_on(journal, self.run)
         if journal.epoch > self._held.epoch or not self._held.valid:
@@ -200,9 +209,7 @@ class Execution:
             raise FencedError(f"run {self.run.id} is not open any more")
         return run
 
-    async def _persist(
-        self, apply: Callable[[Journal], tuple[Journal, Run]], *, patience: float | None = PATIENCE
-    ) -> Run:
+    async def _persist(self, apply: Callable[[Journal], tuple[Journal, Run]], *, patience: float | None) -> Run:
         return await self._patiently(lambda: self._store.update(apply, epoch=self._held.epoch), patience)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]], patience: float | None) -> T:

@@ -24,8 +24,8 @@ RENEW_INTERVAL = 5.0
 RENEW_DEADLINE = 10.0
 """Seconds after its last renewal at which the holder stops trusting it: well before another may take it."""
 RETRY_INTERVAL = 2.0
-ATTEMPT = 3.0
-"""Seconds for each call: one that hangs must leave time for another before the deadline."""
+ATTEMPT = 2.5
+"""Seconds for each attempt to renew: one that hangs must leave time for another before the deadline."""
 
 
 def new_identity() -> str:

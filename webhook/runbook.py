@@ -22,7 +22,7 @@ from exporter.observe import look
 from exporter.probe import Dialer
 from webhook import evidence
 from webhook.cloud_controller import Attempt, CloudController, Verdict
-from webhook.deletion import answered, delete_listed
+from webhook.deletion import answered, delete_listed, fate
 from webhook.execution import End, Execution
 from webhook.guards import leadership_refusal, refusal, targets, to_delete
 from webhook.journal import Outcome, PodRecord, Run, Step
@@ -33,10 +33,8 @@ from webhook.waiting import ComponentsWatch
 
 log = logging.getLogger(__name__)
 
-LOOKS = 3
-"""How often a look at the foundation is tried before the API server counts as unreachable."""
 LOOK_PAUSE = 2.0
-"""Seconds between two of them."""
+"""Seconds between two looks at the foundation while the API server does not answer."""
 DEFAULT_GRACE = 30
 """Seconds: Kubernetes's own terminationGracePeriodSeconds."""
 PROOF_AGE = timedelta(minutes=30)
@@ -178,18 +176,17 @@ class Runbook:
 
     async def _look(self) -> FoundationView:
         """A fresh look, tried again for a while. Raises End where the API server does not answer, or forbids it."""
-        for tried in range(1, LOOKS + 1):
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.execution.patience
+        while True:
             try:
                 return await look(self.writer, self.foundation, clock=self.clock, dial=self.dial)
-            except ApiError as error:
-                if error.status in {401, 403}:
-                    raise self._unproven("forbidden", str(error)) from error
-                failure: KubernetesError = error
             except KubernetesError as error:
-                failure = error
-            if tried < LOOKS:
-                await asyncio.sleep(LOOK_PAUSE)
-        raise self._unproven("api-unreachable", str(failure))
+                if isinstance(error, ApiError) and error.status in {401, 403}:
+                    raise self._unproven("forbidden", str(error)) from error
+                if loop.time() + LOOK_PAUSE >= deadline:
+                    raise self._unproven("api-unreachable", str(error)) from error
+            await asyncio.sleep(LOOK_PAUSE)
 
     async def _prove(self) -> Attempt:
         """Asks until it is proved: unreachable at every attempt, or reachable and still so a moment later.
@@ -219,6 +216,7 @@ class Runbook:
             raise self._unproven(end.reason, end.detail) from None
         attempt = await self.cloud_controller.attempt(view)
         if attempt.verdict is Verdict.UNKNOWN:
+            await self.execution.checkpoint()  # an exec also fails where the API server is out of reach: that says so
             raise self._unproven(attempt.why, str(attempt))
         return attempt
 
@@ -256,10 +254,14 @@ class Runbook:
 
     async def _spare(self, entry: str) -> str:
         """Leaves the rest of an entry alone: the BBS is reachable by now."""
-        left = self._left(entry)
-        for pod in left:
-            await self.execution.save(partial(answered, uid=pod.uid, answer="spared", deleted=False))
-        return f"the BBS is reachable by now: {', '.join(pod.name for pod in left)} spared"
+        spared = []
+        for pod in self._left(entry):
+            gone = await fate(pod, writer=self.writer) if pod.intent else None  # its delete may have been sent
+            if gone is None:
+                spared.append(pod.name)
+            answer = gone or "spared"
+            await self.execution.save(partial(answered, uid=pod.uid, answer=answer, deleted=gone is not None))
+        return f"the BBS is reachable by now: {', '.join(spared) or 'no pod'} spared"
 
     def _listed(self, entry: str) -> tuple[PodRecord, ...]:
         return tuple(pod for pod in self.execution.run.pods if pod.statefulset == entry)

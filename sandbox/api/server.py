@@ -74,8 +74,8 @@ class ApiServer:
         request: Any = None
         try:
             self._authorize(user, about)
-            self._mishaps.before(about)
             request = _body(call)
+            self._mishaps.before(about)
             answer = self._dispatch(call, about, request, user=user, upgrade=upgrade)
             self._mishaps.after(about)
         except StatusError as error:

@@ -49,7 +49,7 @@ class Cluster:
         self.registry = Registry(self.store, self.timers, rng)
         self.faults = Faults()
         self.queue = WorkQueue(self.timers, delay=timing.controller)
-        self.locket = Locket(self.timers, rng, changed=self._tell)
+        self.locket = Locket(self.timers, rng, own_pods=self.foundation.locket is not None, changed=self._tell)
         self.kubelet = Kubelet(
             store=self.store,
             registry=self.registry,

@@ -1,7 +1,7 @@
 """The stand-in Cloud Foundry: its StatefulSets and Services, and how fast things happen.
 
-`command: [bbs]` and `command: [sleep, infinity]` are what the kubelet here can run; `active-passive-probe` is fissile's
-readiness script, which patches its own pod's label.
+`command: [bbs]`, `[locket]` and `[sleep, infinity]` are what the kubelet here can run; `active-passive-probe` is
+fissile's readiness script, which patches its own pod's label.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from sandbox.cluster.objects import Obj
 COMPONENT = "app.kubernetes.io/component"
 BBS_PORT = 8889
 PING_PORT = 8890
+LOCKET_PORT = 8891
 BBS = "bbs"
+LOCKET = "locket"
 PROBE = "active-passive-probe"
 
 
@@ -69,7 +71,7 @@ class Foundation:
         }
         objects.append(self._statefulset(self.diego_api, self.diego_api_replicas, diego_api))
         if self.locket:
-            objects.append(self._statefulset(self.locket, 2, self._container(self.locket, "sleep", "infinity")))
+            objects.append(self._statefulset(self.locket, 2, self._container(self.locket, LOCKET)))
         cloud_controller = self._container(self.cloud_controller, "sleep", "infinity")
         objects.append(self._statefulset(self.cloud_controller, self.cloud_controller_replicas, cloud_controller))
         return objects

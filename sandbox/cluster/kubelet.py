@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sandbox.cluster.addresses import Addresses
 from sandbox.cluster.errors import StatusError
 from sandbox.cluster.faults import Faults
-from sandbox.cluster.foundation import BBS, PROBE, ActiveLabel, Timing
+from sandbox.cluster.foundation import BBS, LOCKET, PROBE, ActiveLabel, Timing
 from sandbox.cluster.locket import Locket
 from sandbox.cluster.logs import ContainerLog
 from sandbox.cluster.objects import Obj, is_terminating, labels_of, name_of, namespace_of, thaw, uid_of
@@ -35,6 +35,8 @@ class Running:
     containers: tuple[str, ...]
     bbs: str | None
     """The container that is a BBS."""
+    locket: str | None
+    """The container that is Locket."""
     probed: str | None
     """The container that has a readiness probe."""
     threshold: int
@@ -116,6 +118,7 @@ class Kubelet:
             name=name_of(pod),
             containers=containers,
             bbs=next((name for name, command in commands.items() if command[:1] == (BBS,)), None),
+            locket=next((name for name, command in commands.items() if command[:1] == (LOCKET,)), None),
             probed=next((name for name, probe in probes.items() if probe["exec"]["command"] == [PROBE]), None),
             threshold=max((probe.get("failureThreshold", 3) for probe in probes.values()), default=3),
             ready=dict.fromkeys(containers, False),
@@ -132,13 +135,18 @@ class Kubelet:
         running.ip = running.ip or self._addresses.pod()
         running.phase, running.started_at = "running", self._timers.now
         running.ready = {name: name != running.probed for name in running.containers}
-        if running.bbs:
-            log = running.logs[running.bbs]
-            self._locket.start(running.uid, lambda line: log.write(self._timers.now, line))
+        self._start_process(running)
         if running.probed:
             self._timers.after(self._rng.uniform(0, self._timing.probe), lambda: self._probe(running))
         self._report(running.uid)
         self._changed()
+
+    def _start_process(self, running: Running) -> None:
+        if running.bbs:
+            log = running.logs[running.bbs]
+            self._locket.start(running.uid, lambda line: log.write(self._timers.now, line))
+        elif running.locket:
+            self._locket.start_server(running.uid)
 
     def _probe(self, running: Running) -> None:
         """The readiness probe, and with it fissile's script: it patches its own pod's label, then reports health."""
@@ -213,10 +221,9 @@ class Kubelet:
         running.restarts[container] += 1
         running.ready[container] = container != running.probed
         running.logs[container].rotate()
-        if container == running.bbs:
-            log = running.logs[container]
+        if container in (running.bbs, running.locket):
             self._locket.stop(running.uid)
-            self._locket.start(running.uid, lambda line: log.write(self._timers.now, line))
+            self._start_process(running)
         self._report(running.uid)
 
     def _report(self, uid: str) -> None:

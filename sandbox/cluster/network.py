@@ -9,7 +9,7 @@ from typing import Literal
 
 from sandbox.cluster.endpoints import ready_addresses
 from sandbox.cluster.faults import Faults
-from sandbox.cluster.foundation import BBS_PORT, PING_PORT
+from sandbox.cluster.foundation import BBS_PORT, LOCKET_PORT, PING_PORT
 from sandbox.cluster.kubelet import Kubelet, Running
 from sandbox.cluster.locket import Locket
 from sandbox.cluster.objects import Obj, name_of
@@ -86,7 +86,11 @@ class Network:
 
     def _manners(self, pod: Running) -> dict[int, Manner]:
         """What the pod's ports do."""
-        if pod.bbs is None or pod.phase != "running":
+        if pod.phase != "running":
+            return {}
+        if pod.locket is not None:
+            return {LOCKET_PORT: "accept"} if self._locket.answers(pod.uid) else {}
+        if pod.bbs is None:
             return {}
         manners: dict[int, Manner] = {PING_PORT: "ping-failing" if self._faults.unhealthy else "ping-ok"}
         if self._faults.blackhole:

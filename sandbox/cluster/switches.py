@@ -43,6 +43,8 @@ class Switches:
             "dns-up": lambda: self._set("dns_down", False),
             "lock-elsewhere": lambda: self._held_elsewhere(True),
             "lock-back": lambda: self._held_elsewhere(False),
+            "locket-hang": cluster.locket.hang,
+            "locket-unhang": cluster.locket.unhang,
             "clear": self._clear,
         }
         self.with_pod: dict[str, Callable[[str], None]] = {
@@ -111,7 +113,7 @@ class Switches:
     def _crash(self, pod: str) -> None:
         for running in self._pods():
             if running.name == pod:
-                self._cluster.kubelet.restart_container(running, running.bbs or running.containers[0])
+                self._cluster.kubelet.restart_container(running, running.bbs or running.locket or running.containers[0])
 
     def _clear(self) -> None:
         for name in (
@@ -123,6 +125,7 @@ class Switches:
             "no-blackhole",
             "dns-up",
             "lock-back",
+            "locket-unhang",
         ):
             self.plain[name]()
         self._faults.blind.clear()

@@ -17,35 +17,9 @@ from tests.support.programs import Webhook, until
 from tests.support.rawkube import Json, RawKube
 
 BBS_HOST = "10.96.0.89"  # the Service's address: from outside the cluster its name does not resolve
-READ = ("get", "list", "watch")
-
-
-def rules(*, with_exec: bool = True) -> dict[str, list[Json]]:
-    """The Roles of the two programs, with nothing that they can do without."""
-    reading = [
-        {"apiGroups": [""], "resources": ["pods", "services", "endpoints"], "verbs": READ},
-        {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": READ},
-    ]
-    api_pods, diego_api_pods = ["api-0", "api-1"], ["diego-api-0", "diego-api-1"]
-    journal = [audit.JOURNAL]
-    acting = [
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"], "resourceNames": diego_api_pods},
-        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["configmaps", "events"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "update"], "resourceNames": journal},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-        {
-            "apiGroups": ["coordination.k8s.io"],
-            "resources": ["leases"],
-            "verbs": ["get", "update"],
-            "resourceNames": journal,
-        },
-    ]
-    asking = [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"], "resourceNames": api_pods}]
-    return {"diego-exporter": reading, "diego-webhook": reading + acting + (asking if with_exec else [])}
-
-
+RIGHTS = Path(__file__).parents[2] / "deploy" / "rbac.yaml"
 ACTIVE = "skiff-role-active"
+DIEGO_API = "app.kubernetes.io/component=diego-api"
 
 
 class Cf(RawKube):
@@ -69,7 +43,7 @@ class Cf(RawKube):
 
     async def kubectl(self, *arguments: str, given: str = "") -> str:
         process = await asyncio.create_subprocess_exec(
-            *("kubectl", "--kubeconfig", str(self._cluster.kubeconfig), "--namespace", "cf", *arguments),
+            *("kubectl", "--kubeconfig", str(self._cluster.kubeconfig), *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -116,8 +90,7 @@ class Cf(RawKube):
     async def label(self, value: str) -> None:
         """Labels both diego-api pods by hand, where `freeze-label` keeps them from doing it themselves."""
         await asyncio.sleep(1)  # a probe that was under way may still have labelled its pod
-        selector = "app.kubernetes.io/component=diego-api"
-        await self.kubectl("label", "pods", "-l", selector, f"{ACTIVE}={value}", "--overwrite")
+        await self.kubectl("-n", "cf", "label", "pods", "-l", DIEGO_API, f"{ACTIVE}={value}", "--overwrite")
 
     async def unreachable(self) -> bool:
         """Nothing accepts behind the Service."""
@@ -135,31 +108,25 @@ class Cf(RawKube):
         async with self.watch(f"{self.core}/configmaps", fieldSelector=f"metadata.name={audit.JOURNAL}") as events:
             yield (json.loads(event["object"]["data"]["journal.json"]) async for event in events)
 
-    async def account(self, name: str, rights: list[Json]) -> Path:
-        """A service account with a Role of these rights and no other; its kubeconfig."""
-        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
-        binding = {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "cf"}],
-        }
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-        documents = [account, role | {"rules": rights}, binding]
-        await self.kubectl("apply", "-f", "-", given="\n---\n".join(map(json.dumps, documents)))
-        return await self._kubeconfig(name)
+    async def user(self, program: str, *, without: str = "") -> Path:
+        """The kubeconfig of a program's service account, which may do what the shipped Roles allow and no more.
 
-    async def _kubeconfig(self, account: str) -> Path:
+        `without` takes one resource out of them.
+        """
+        documents = list(yaml.safe_load_all(RIGHTS.read_text()))
+        for document in documents:
+            if document["kind"] == "Role":
+                document["rules"] = [rule for rule in document["rules"] if without not in rule["resources"]]
+        await self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(documents))
         answer = await self.request(
             "POST",
-            f"{self.core}/serviceaccounts/{account}/token",
+            f"/api/v1/namespaces/diego-medic/serviceaccounts/{program}/token",
             body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
         )
         assert answer.code == 201, answer
         document = yaml.safe_load(self._cluster.kubeconfig.read_text())
         document["users"][0]["user"] = {"token": answer.json["status"]["token"]}
-        path = self.folder / f"{account}.kubeconfig"
+        path = self.folder / f"{program}.kubeconfig"
         path.write_text(yaml.safe_dump(document))
         return path
 
@@ -185,8 +152,9 @@ class Cf(RawKube):
         """Undoes what the test has broken, restarts the pods (which may be wedged), and forgets the runs."""
         if self._broken:
             await self.fault("clear")
-            await self.kubectl("delete", "pods", "--wait=false", "-l", "app.kubernetes.io/component=diego-api")
-        await self.kubectl("delete", "--ignore-not-found", f"configmap/{audit.JOURNAL}", f"lease/{audit.JOURNAL}")
+            await self.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
+        records = [f"{kind}/{audit.JOURNAL}" for kind in ("configmap", "lease")]
+        await self.kubectl("-n", "cf", "delete", "--ignore-not-found", *records)
         await until(self.settled, what="the foundation to be whole", deadline=120, every=0.2)
 
 

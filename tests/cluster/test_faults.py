@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Cf, rules
+from tests.cluster.conftest import Cf
 from tests.support import audit
 from tests.support.incidents import alert, fire, notification, resolved
 from tests.support.programs import Json, Webhook, runbook, running, until
@@ -27,10 +27,10 @@ SLOW_CONFIRM: Json = {"confirm": {"attempts": 4, "interval": "3s"}}
 
 
 @asynccontextmanager
-async def webhook_of(cf: Cf, *, with_exec: bool = True, **remediation: Any) -> AsyncIterator[Webhook]:
+async def webhook_of(cf: Cf, *, without: str = "", **remediation: Any) -> AsyncIterator[Webhook]:
     """A webhook with the least rights, running."""
-    account = await cf.account("diego-webhook", rules(with_exec=with_exec)["diego-webhook"])
-    webhook = cf.webhook(cf.config(account, **FAST | remediation))
+    user = await cf.user("diego-webhook", without=without)
+    webhook = cf.webhook(cf.config(user, **FAST | remediation))
     async with running(webhook):
         yield webhook
 
@@ -70,7 +70,7 @@ async def test_without_nc_nothing_is_proved(cf: Cf) -> None:
 async def test_exec_that_is_forbidden_proves_nothing(cf: Cf) -> None:
     """A Role without pods/exec: the API server says 403, and that says nothing of the BBS."""
     await break_it(cf)
-    async with webhook_of(cf, with_exec=False) as webhook:
+    async with webhook_of(cf, without="pods/exec") as webhook:
         await fire(webhook)
         run = await webhook.ended()
         checked = await runbook(webhook.config, "check", "cf")
@@ -98,13 +98,13 @@ async def test_an_api_server_that_hangs_proves_nothing(cf: Cf) -> None:
 async def test_api_pods_that_disagree_prove_nothing(cf: Cf) -> None:
     """One reaches the BBS, another is refused: the trouble is somewhere else."""
     lie = "printf '#!/bin/sh\\necho nc: connect failed: Connection refused >&2\\nexit 1\\n' >/usr/local/bin/nc"
-    await cf.kubectl("exec", "api-1", "-c", "api", "--", "sh", "-c", f"{lie}; chmod +x /usr/local/bin/nc")
+    await cf.kubectl("-n", "cf", "exec", "api-1", "-c", "api", "--", "sh", "-c", f"{lie}; chmod +x /usr/local/bin/nc")
     try:
         async with webhook_of(cf) as webhook:
             await fire(webhook)
             run = await webhook.ended()
     finally:
-        await cf.kubectl("exec", "api-1", "-c", "api", "--", "rm", "/usr/local/bin/nc")
+        await cf.kubectl("-n", "cf", "exec", "api-1", "-c", "api", "--", "rm", "/usr/local/bin/nc")
     assert (run["outcome"], run["reason"]) == ("unproven", "pods-disagree")
     nothing_was_deleted(cf)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Cf, rules
+from tests.cluster.conftest import Cf
 from tests.support import audit
 from tests.support.incidents import STEPS
 from tests.support.programs import Server, runbook, running, until
@@ -36,9 +36,8 @@ def _check_run(run: dict[str, Any], originals: dict[str, str]) -> None:
 
 async def test_the_incident_is_healed_and_nobody_touches_anything(cf: Cf) -> None:
     """The lock database goes and comes back; the shipped alerts lead to a restart of the wedged pods, and resolve."""
-    rights = rules()
-    webhook_config = cf.config(await cf.account("diego-webhook", rights["diego-webhook"]))
-    exporter_config = cf.config(await cf.account("diego-exporter", rights["diego-exporter"]))
+    webhook_config = cf.config(await cf.user("diego-webhook"))
+    exporter_config = cf.config(await cf.user("diego-exporter"))
     exporter, webhook = Server("exporter.main", exporter_config), cf.webhook(webhook_config)
     async with (
         running(exporter),
@@ -95,7 +94,6 @@ async def test_the_incident_is_healed_and_nobody_touches_anything(cf: Cf) -> Non
 
         assert await prometheus.value('diego_remediation_runs_total{outcome="recovered"}') == 1
         assert await prometheus.value('diego_remediation_last_run_timestamp_seconds{outcome="recovered"}')
-        assert await prometheus.value('diego_bbs_tcp_reachable{vantage="cloud_controller"}') == 1 or True
         assert await prometheus.value("diego_remediation_breaker_open") == 0
         assert await reachable()
         checked = await runbook(webhook_config, "check", "cf")

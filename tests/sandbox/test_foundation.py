@@ -207,10 +207,33 @@ def test_a_pod_that_was_deleted_before_the_api_server_went_away_comes_back_after
     assert len(box.serving()) == 1
 
 
-def test_names_of_the_older_layout() -> None:
-    """Locket in pods of its own."""
+def test_locket_in_pods_of_its_own_is_restarted_first() -> None:
+    """The layout before CFEE 2.0: while Locket hangs, a restart of the BBS does not help; Locket's own does."""
     box = Box(locket="diego-locket")
     pods = box.pods("diego-locket")
     assert [name_of(pod) for pod in pods] == ["diego-locket-0", "diego-locket-1"]
-    assert all(condition(pod, "Ready") for pod in pods)
-    assert all("skiff-role-active" not in labels_of(pod) for pod in pods)
+    assert all(condition(pod, "Ready") and "skiff-role-active" not in labels_of(pod) for pod in pods)
+    assert len(box.active()) == 1, "the control case"
+    box.fault("locket-hang")
+    box.after(10)
+    assert (box.active(), box.serving()) == ([], [])
+    box.delete(*box.names())
+    box.after(60)
+    assert (box.active(), box.serving()) == ([], [])
+    box.delete("diego-locket-0")
+    box.after(60)
+    assert len(box.active()) == len(box.serving()) == 1
+    assert box.nc().code == 0
+
+
+def test_a_database_that_goes_away_wedges_in_the_older_layout_too() -> None:
+    box = Box(locket="diego-locket")
+    box.fault("locket-db-down")
+    box.after(10)
+    box.fault("locket-db-up")
+    box.delete("diego-locket-0", "diego-locket-1")
+    box.after(60)
+    assert box.serving() == []
+    box.delete(*box.names())
+    box.after(60)
+    assert len(box.serving()) == 1

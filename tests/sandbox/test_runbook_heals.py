@@ -11,7 +11,6 @@ from tests.support.incidents import (
     break_it,
     config,
     deletions,
-    diego_api,
     events,
     fire,
     healed,
@@ -81,7 +80,9 @@ async def test_metrics_events_and_evidence_tell_of_it() -> None:
         expected["diego_bbs_probes_total{foundation=cf,result=success,vantage=cloud_controller}"] = 4
         refused = "diego_bbs_probes_total{foundation=cf,result=refused,vantage=cloud_controller}"
         assert changed.pop(refused) >= 6  # the Service may take a moment to follow the label
-        counted = {name: value for name, value in changed.items() if name.startswith("diego_") and "_seconds" not in name}
+        counted = {
+            name: value for name, value in changed.items() if name.startswith("diego_") and "_seconds" not in name
+        }
         assert counted == expected
         assert after["diego_bbs_tcp_reachable{foundation=cf,vantage=cloud_controller}"] == 1
         assert after["diego_remediation_run_in_progress{foundation=cf}"] == 0
@@ -144,14 +145,14 @@ async def test_kubecf() -> None:
         serving(box.write_config(config(box, by_name=True, profile="kubecf"))) as webhook,
     ):
         before = uids(box)
-        await break_it(box, label=label)
+        await break_it(box, active=label.active)
         await fire(webhook)
 
         run = await webhook.ended()
         assert run["outcome"] == "recovered"
         (confirmed,) = [step["detail"] for step in run["steps"] if step["name"] == "confirm-unreachable"]
         assert "Name or service not known" in confirmed
-        healed(box, before, label=label)
+        healed(box, before, active=label.active)
 
 
 BEFORE_2_0 = Foundation(locket="diego-locket")
@@ -191,7 +192,12 @@ async def test_diego_api_is_spared_where_locket_was_enough() -> None:
         serving(box.write_config(config(box, profile="cfee-1"))) as webhook,
     ):
         lockets, before = uids(box, "diego-locket"), uids(box)
-        at_delete(box, 2, lambda: [box.fault("crash", pod["name"]) for pod in diego_api(box)] and None)
+
+        def come_back() -> None:
+            for pod in before:
+                box.fault("crash", pod)
+
+        at_delete(box, 2, come_back)
         await break_it(box)
         await fire(webhook)
 

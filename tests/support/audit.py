@@ -27,9 +27,9 @@ class Deletion:
 
 
 def by(user: str, events: Iterable[Event]) -> list[Event]:
-    """The events of one user; a service account of the namespace `cf` by its short name."""
-    names = {user, f"system:serviceaccount:cf:{user}"}
-    return [event for event in events if event["user"]["username"] in names]
+    """The events of one of the project's service accounts."""
+    name = f"system:serviceaccount:diego-medic:{user}"
+    return [event for event in events if event["user"]["username"] == name]
 
 
 def deletions(events: Iterable[Event]) -> list[Deletion]:

@@ -3,14 +3,15 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sandbox.api.calls import Target
 from sandbox.api.mishaps import Failure
-from sandbox.cluster.foundation import ActiveLabel, Foundation, Timing
+from sandbox.cluster.foundation import Foundation, Timing
 from sandbox.cluster.objects import Obj
 from sandbox.cluster.resources import CONFIGMAPS, EVENTS, PODS, STATEFULSETS, Resource
 from sandbox.sandbox import Sandbox
@@ -49,17 +50,45 @@ def config(box: Sandbox, *, remediation: Json | None = None, webhook: Json | Non
     return document | ({"webhook": webhook} if webhook else {})
 
 
+async def side_by_side(scenes: Mapping[str, Awaitable[None]]) -> None:
+    """Plays scenes at the same time, since they mostly wait; each in a box of its own, and named where it fails."""
+
+    async def play(name: str, scene: Awaitable[None]) -> None:
+        try:
+            await scene
+        except Exception as error:
+            error.add_note(f"in the scene {name!r}")
+            raise
+
+    played = await asyncio.gather(*(play(*each) for each in scenes.items()), return_exceptions=True)
+    failures = [each for each in played if isinstance(each, Exception)]
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(scenes)} scenes", failures)
+
+
 def diego_api(box: Sandbox) -> list[Obj]:
     """The diego-api pods, as the box sums them up."""
     return [pod for pod in box.state()["pods"] if pod["name"].startswith("diego-api-")]
 
 
-async def break_it(box: Sandbox, *, label: ActiveLabel = ActiveLabel()) -> None:
+async def break_it(box: Sandbox, *, active: str = "true") -> None:
     """The lock's database goes away and comes back: no BBS leads any more, and none will."""
+    await settled(box, lambda pods: all(map(partial(_has_seen_the_database, box), pods)))
     box.fault("locket-db-down")
     await settled(box, lambda pods: all(pod["wedged"] for pod in pods))
     box.fault("locket-db-up")
-    await settled(box, lambda pods: not any(pod["active"] == label.active for pod in pods))
+    await settled(box, lambda pods: not any(pod["active"] == active for pod in pods))
+
+
+def _has_seen_the_database(box: Sandbox, pod: Obj) -> bool:
+    """A BBS that never saw it waits for it, and is not wedged by its loss."""
+    process = box.cluster.locket.find(pod["uid"])
+    return process is not None and process.saw_database
+
+
+def fully_ready(pods: list[Obj]) -> bool:
+    """Whether these are the two pods, each with both containers, and on their way nowhere."""
+    return [pod["ready"] for pod in pods] == ["2/2", "2/2"] and not any(pod["terminating"] for pod in pods)
 
 
 async def settled(box: Sandbox, condition: Callable[[list[Obj]], bool]) -> None:
@@ -73,7 +102,12 @@ async def settled(box: Sandbox, condition: Callable[[list[Obj]], bool]) -> None:
 
 def alert(name: str = "DiegoBBSUnreachable", *, status: str = "firing", ago: float = 60, **labels: str) -> Json:
     """An alert as Alertmanager sends it, that began `ago` seconds ago; its fingerprint is of the labels alone."""
-    labels = {"alertname": name, "foundation": "cf", "remediation": "restart-diego-api", "severity": "critical"} | labels
+    labels = {
+        "alertname": name,
+        "foundation": "cf",
+        "remediation": "restart-diego-api",
+        "severity": "critical",
+    } | labels
     text = "".join(f"{key}\xff{value}\xff" for key, value in sorted(labels.items()))
     now = datetime.now(UTC)
     return {
@@ -157,21 +191,21 @@ def events(box: Sandbox) -> list[tuple[str, str, str]]:
     ]
 
 
-def healed(box: Sandbox, before: dict[str, str], *, label: ActiveLabel = ActiveLabel()) -> None:
+def healed(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
     """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
     assert sorted(deletions(box), key=lambda each: each.pod) == [
         Deletion(pod, uid, 200) for pod, uid in sorted(before.items())
     ]
     assert not set(uids(box).values()) & set(before.values())
-    assert whole(box, label=label)
+    assert whole(box, active=active)
 
 
-def whole(box: Sandbox, *, label: ActiveLabel = ActiveLabel()) -> bool:
+def whole(box: Sandbox, *, active: str = "true") -> bool:
     """Whether all diego-api pods are fully ready and exactly one is active, the one that serves."""
     pods = diego_api(box)
-    active = [pod["name"] for pod in pods if pod["active"] == label.active]
+    labelled = [pod["name"] for pod in pods if pod["active"] == active]
     serving = [pod["name"] for pod in pods if pod["serving"]]
-    return all(pod["ready"] == "2/2" for pod in pods) and active == serving and len(active) == 1
+    return all(pod["ready"] == "2/2" for pod in pods) and labelled == serving and len(labelled) == 1
 
 
 def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
@@ -191,7 +225,7 @@ class Trap(Failure):
         self,
         verb: str,
         resource: str,
-        spring: Callable[[], None],
+        spring: Callable[[], object],
         *,
         number: int = 1,
         effective: bool = False,
@@ -214,7 +248,7 @@ class Trap(Failure):
         return self._fails
 
 
-def at_delete(box: Sandbox, number: int, spring: Callable[[], None]) -> Trap:
+def at_delete(box: Sandbox, number: int, spring: Callable[[], object]) -> Trap:
     """Lets something happen when the delete of this number (from 1) arrives; the delete itself goes on."""
     trap = Trap("delete", "pods", spring, number=number, fails=False)
     box.mishaps.failures.append(trap)

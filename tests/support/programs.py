@@ -65,7 +65,7 @@ class Server:
 
     async def start(self, *, ready: bool = True) -> Self:
         """Starts it; with `ready` it also waits for `/-/ready`."""
-        assert not self.alive
+        assert self._process is None or self._process.returncode is not None
         self.port = 0
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -184,7 +184,7 @@ class Webhook(Server):
         found: list[Json] = json.loads(text)["runs"]
         return found
 
-    async def ended(self, count: int = 1, *, deadline: float = DEADLINE) -> Json:
+    async def ended(self, count: int = 1, *, deadline: float = DEADLINE, every: float = 0.1) -> Json:
         """Waits for the end of the run with this number, counted from 1, and returns it."""
 
         async def look() -> Json | None:
@@ -192,7 +192,7 @@ class Webhook(Server):
             run = runs[-count] if len(runs) >= count else None
             return run if run and run["outcome"] else None
 
-        found: Json = await until(look, what=f"the end of run {count}", deadline=deadline)
+        found: Json = await until(look, what=f"the end of run {count}", deadline=deadline, every=every)
         return found
 
     async def reached(self, step: str) -> Json:

@@ -35,6 +35,16 @@ async def test_it_knows_the_statefulset_and_its_pods() -> None:
         assert watch.synced_at == LoopClock().start
 
 
+async def test_it_is_as_old_as_its_older_half() -> None:
+    kubernetes = healthy()
+    async with watch_of(kubernetes) as watch:
+        await asyncio.sleep(5)
+        kubernetes.put("pods", **pod("diego-api", 1, restarts=1))
+        await asyncio.sleep(1)
+
+        assert watch.synced_at == LoopClock().start
+
+
 async def test_a_waiter_is_woken_by_the_event_and_not_by_polling() -> None:
     kubernetes = healthy()
     loop = asyncio.get_running_loop()

@@ -3,15 +3,19 @@
 import asyncio
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import bcrypt
 import pytest
 import yaml
 
+from tests.support.certificates import Authority
 from tests.support.exporting import eventually, exporting, ran, samples
 
 REACHABLE = "diego_bbs_tcp_reachable{{foundation={},vantage=exporter}}"
@@ -178,14 +182,32 @@ async def test_a_config_that_is_wrong_is_not_taken_over(config: Path) -> None:
 
 
 async def test_a_web_config_guards_all_but_health(config: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     web = tmp_path / "web.yaml"
-    # bcrypt, cost 4, of "secret"
-    web.write_text("basic_auth_users: {scraper: $2b$04$QYD2dqfHRkIJkVnCHEFmQO.EsFYvwqVLJ9bdx4lvXiJJ4HZQ6SWw2}\n")
-    async with exporting(config, "--web.config.file", str(web)) as exporter:
+    write(
+        web,
+        {
+            "tls_server_config": {"cert_file": str(certificate), "key_file": str(key)},
+            "basic_auth_users": {"scraper": hashed},
+        },
+    )
+    trust = ssl.create_default_context(cafile=str(authority.certificate))
+    async with exporting(config, "--web.config.file", str(web)) as exporter, aiohttp.ClientSession() as session:
+
+        async def status(path: str, *, method: str = "GET", password: str | None = None) -> int:
+            given = {} if password is None else {"Authorization": aiohttp.encode_basic_auth("scraper", password)}
+            url = f"https://127.0.0.1:{exporter.port}{path}"
+            async with session.request(method, url, ssl=trust, headers=given) as response:
+                return response.status
+
         for path in ("/metrics", "/", "/nothing"):
-            assert (await exporter.get(path))[0] == 401, path
-        assert (await exporter.get("/-/reload", method="POST"))[0] == 401
-        assert (await exporter.get("/-/healthy"))[0] == 200
+            assert await status(path) == 401, path
+        assert await status("/-/reload", method="POST") == 401
+        assert [await status("/-/healthy"), await status("/metrics", password="wrong")] == [200, 401]
+        assert await status("/metrics", password="secret") == 200
+        assert await status("/-/reload", method="POST", password="secret") == 200
 
 
 async def test_json_logs(config: Path) -> None:

@@ -42,6 +42,7 @@ WITH_PROTOBUF = (
         (WITH_PROTOBUF, TEXT),
         ("application/openmetrics-text", OPENMETRICS),
         ("application/*", OPENMETRICS),
+        ('text/plain;q=0.5;note=", application/openmetrics-text, "', TEXT),
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", OPENMETRICS),
         ('application/openmetrics-text; version="1.0.0"', OPENMETRICS),
         ("Application/OpenMetrics-Text ; Version=1.0.0", OPENMETRICS),

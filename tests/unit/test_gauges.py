@@ -1,50 +1,20 @@
 """What the gauges say of a view: pure functions, so each case is a value."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.gauges import SHOWN, Look, expired
 from exporter.metrics import FoundationCollector, Instruments
-from exporter.model import Component, FoundationView, Pod, Probe, ProbeResult, Reading, StatefulSet
-from tests.support.foundations import foundation, pod, statefulset
+from exporter.model import Component, FoundationView, Probe, ProbeResult, Reading
+from tests.support.foundations import foundation, pod
+from tests.support.views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
 
-NOW = 1_000_000.0
-
-
-def reading(*, reachable: bool, at: float = NOW) -> Reading:
-    result = ProbeResult.SUCCESS if reachable else ProbeResult.REFUSED
-    return Reading(last=Probe(result, at=at), reachable=reachable, known_at=at)
-
-
-def component(name: str, *pods: dict[str, Any], replicas: int = 2) -> Component:
-    owner = msgspec.convert(statefulset(name, replicas=replicas), StatefulSet)
-    return Component.of(name, owner, [msgspec.convert(each, Pod) for each in pods])
-
-
-def components(*found: Component) -> dict[str, Component]:
-    return {each.name: each for each in found}
-
-
-LEADER = pod("diego-api", 0, active="true")
-PASSIVE = pod("diego-api", 1, active="false")
-API = component("api", pod("api", 0), pod("api", 1, ready=1))
-HEALTHY = FoundationView(
-    components=components(component("diego-api", LEADER, PASSIVE), API),
-    synced=True,
-    synced_at=NOW,
-    bbs=reading(reachable=True),
-    pods={"diego-api-0-uid": reading(reachable=True), "diego-api-1-uid": reading(reachable=False)},
-)
-
-
-def with_pods(*pods: dict[str, Any], replicas: int = 2, **readings: bool) -> FoundationView:
-    """A view with these diego-api pods; what is known of who serves, by `p0`, `p1`, …"""
-    found = {f"diego-api-{name[1:]}-uid": reading(reachable=known) for name, known in readings.items()}
-    return replace(HEALTHY, components=components(component("diego-api", *pods, replicas=replicas), API), pods=found)
+RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
 
 
 def shown(view: FoundationView, *, now: float = NOW, **changes: Any) -> dict[str, float]:
@@ -264,11 +234,26 @@ def test_the_database_is_shown_where_it_is_known() -> None:
 
 def test_what_is_shown_changes_by_age_exactly_when_expired_does() -> None:
     """The text of a scrape is kept as long as `expired` says the same."""
-    view = replace(HEALTHY, bbs=reading(reachable=True, at=NOW - 20), database=reading(reachable=True, at=NOW - 40))
+    bbs, database = reading(reachable=True, at=NOW - 20), reading(reachable=True, at=NOW - 40)
+    pods = {"diego-api-0-uid": reading(reachable=True, at=NOW + 9), "diego-api-1-uid": reading(reachable=True)}
+    view = replace(HEALTHY, bbs=bbs, database=database, pods=pods, synced_at=NOW + 30)
     config = foundation()
     for before, after in [(second - 0.5, second + 0.5) for second in range(130)]:
         same = expired(Look(config, view, NOW + before)) == expired(Look(config, view, NOW + after))
         assert same == (shown(view, now=NOW + before) == shown(view, now=NOW + after)), before
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    registry = CollectorRegistry()
+    Instruments(registry)
+    counted = {each.name + ("_total" if each.type == "counter" else "") for each in registry.collect()}
+    common = {f"diego_exporter_{name}" for name in ("build_info", *RELOAD)}
+    rows = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text().splitlines()
+    documented = {
+        name for row in rows if row.startswith("| `diego_") for name in re.findall(r"`(diego_\w+)`", row.split("|")[1])
+    }
+
+    assert documented == {each.name for each in SHOWN} | counted | common
 
 
 def test_a_metric_with_a_defect_takes_nothing_else_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ async def test_an_error_says_what_it_is(tmp_path: Path, status: int, expected: t
 
 async def test_the_page_of_a_proxy_is_no_answer(tmp_path: Path) -> None:
     async with Api(says("<html>Bad Gateway</html>", status=502)).reader(tmp_path) as reader:
-        with pytest.raises(ApiError, match="502 HTTP: <html>Bad Gateway</html>"):
+        with pytest.raises(ApiError, match="502 Bad Gateway: <html>Bad Gateway</html>"):
             await reader.list(PODS)
     async with Api(says("<html>Welcome</html>")).reader(tmp_path) as reader:
         with pytest.raises(ApiUnreachableError, match="not an answer of Kubernetes"):

@@ -1,0 +1,243 @@
+"""The webhook dies, or an answer is lost, anywhere in a run: whoever comes next finishes it, and deletes no new pod."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sandbox.api.calls import Target
+from sandbox.sandbox import Sandbox
+from tests.support.incidents import (
+    Trap,
+    at_delete,
+    boxed,
+    break_it,
+    config,
+    deletions,
+    events,
+    fire,
+    journal,
+    side_by_side,
+    uids,
+    whole,
+)
+from tests.support.programs import DEADLINE, Json, Webhook, serving
+
+Moment = Callable[[Json], bool]
+"""Of the newest run on record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Death:
+    """When the webhook is killed: at a request, before or after its effect, once the run on record is so."""
+
+    verb: str = "update"
+    resource: str = "configmaps"
+    effective: bool = True
+    when: Moment = lambda _run: True
+    spared: tuple[str, ...] = ()
+
+
+def at_step(step: str) -> Moment:
+    return lambda run: run["step"] == step
+
+
+def intents(count: int) -> Moment:
+    return lambda run: sum(pod["intent"] is not None for pod in run["pods"]) == count
+
+
+def answers(count: int) -> Moment:
+    return lambda run: sum(bool(pod["answer"]) for pod in run["pods"]) == count
+
+
+NOT_NEEDED_ANY_MORE = ("diego-api-1",)
+"""The first of the two pods is replaced, and leads, long before the lease of the dead is free: the other is spared."""
+
+DEATHS = {
+    "the run is open": Death(when=lambda run: run["step"] is None),
+    "the proof begins": Death(when=at_step("confirm-unreachable")),
+    "in mid-proof": Death(verb="get", resource="pods/exec", when=at_step("confirm-unreachable")),
+    "evidence is kept": Death(when=lambda run: bool(run["evidence"])),
+    "the pods are listed": Death(when=lambda run: bool(run["pods"])),
+    "the first delete is intended": Death(when=intents(1)),
+    "before the first delete": Death(verb="delete", resource="pods", effective=False),
+    "after the first delete": Death(verb="delete", resource="pods", spared=NOT_NEEDED_ANY_MORE),
+    "the first delete is on record": Death(when=answers(1), spared=NOT_NEEDED_ANY_MORE),
+    "the second delete is intended": Death(when=intents(2), spared=NOT_NEEDED_ANY_MORE),
+    "after the second delete": Death(verb="delete", resource="pods", when=intents(2)),
+    "the wait begins": Death(when=at_step("await-ready")),
+    "in mid-wait": Death(verb="watch", resource="pods", effective=False, when=at_step("await-ready")),
+    "the last check begins": Death(when=at_step("verify-reachable")),
+    "in mid-check": Death(verb="get", resource="pods/exec", when=at_step("verify-reachable")),
+    "before the end is on record": Death(
+        effective=False, when=lambda run: run["step"] == "verify-reachable" and run["steps"][-1]["result"] == "ok"
+    ),
+    "the end is on record": Death(when=lambda run: run["outcome"] is not None),
+}
+
+
+async def test_killed_anywhere() -> None:
+    """SIGKILL, and started again: one run, with one end, that holds what it claims."""
+    await side_by_side({name: _killed(death) for name, death in DEATHS.items()})
+
+
+async def _killed(death: Death) -> None:
+    async with boxed() as box:
+        before = uids(box)
+        await break_it(box)
+        webhook = Webhook(box.write_config(config(box)))
+        try:
+            await webhook.start()
+            trap = At(box, death, partial(os.kill, webhook.pid, signal.SIGKILL))
+            await fire(webhook)
+            await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
+            assert await webhook.wait() == -signal.SIGKILL
+            (begun,) = journal(box)["runs"]
+        finally:
+            if webhook.alive:
+                await webhook.end(signal.SIGKILL)
+        async with serving(webhook.config) as successor:
+            run = await successor.ended(every=0.5)
+
+            assert run["id"] == begun["id"]
+            assert len(await successor.runs()) == 1
+            assert run["outcome"] == "recovered", run
+            assert whole(box)
+            assert {each.uid for each in deletions(box)} <= set(before.values())
+            kept = {pod for pod, uid in uids(box).items() if before[pod] == uid}
+            assert kept <= set(death.spared)
+            assert {pod["name"] for pod in run["pods"] if not pod["deleted"]} == kept
+            metrics = await successor.metrics()
+            assert metrics["diego_remediation_run_in_progress{foundation=cf}"] == 0
+
+
+class At(Trap):
+    """Springs at a request, once the newest run on record is so."""
+
+    def __init__(self, box: Sandbox, request: "Death | Loss", spring: Callable[[], None]) -> None:
+        super().__init__(request.verb, request.resource, spring, effective=request.effective)
+        self._box = box
+        self._when = request.when
+        box.mishaps.failures.append(self)
+
+    def hits(self, about: Target) -> bool:
+        runs = journal(self._box)["runs"]
+        return bool(runs) and self._when(runs[-1]) and super().hits(about)
+
+
+async def test_told_to_end_in_mid_run() -> None:
+    """SIGTERM: it gives the lease back and exits 0; the next one goes on at once."""
+    async with boxed() as box:
+        before = uids(box)
+        await break_it(box)
+        path = box.write_config(config(box))
+        async with serving(path) as webhook:
+            trap = at_delete(box, 2, lambda: box.fault("never-ready", "diego-api-1"))
+            await fire(webhook)
+            await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
+            await webhook.reached("await-ready")
+            assert await webhook.end() == 0
+        assert journal(box)["runs"][-1]["outcome"] is None
+        async with serving(path) as successor:
+            await successor.until_metrics({"diego_webhook_leader{foundation=cf}": 1})
+            box.fault("may-be-ready", "diego-api-1")
+            run = await successor.ended()
+
+            assert run["outcome"] == "recovered"
+            assert [step["result"] for step in run["steps"] if step["name"] == "await-ready"] == ["interrupted", "ok"]
+            assert {each.uid for each in deletions(box)} == set(before.values())
+            assert len(deletions(box)) == 2
+
+
+async def test_another_config_in_mid_run() -> None:
+    """A reload that changes the foundation hands the run on, within the process."""
+    async with boxed() as box:
+        before = uids(box)
+        await break_it(box)
+        path = box.write_config(config(box))
+        async with serving(path) as webhook:
+            trap = at_delete(box, 2, lambda: box.fault("never-ready", "diego-api-1"))
+            await fire(webhook)
+            await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
+            await webhook.reached("await-ready")
+            box.write_config(config(box, remediation={"cooldown": "2h"}))
+            assert (await webhook.request("POST", "/-/reload"))[0] == 200
+            box.fault("may-be-ready", "diego-api-1")
+
+            run = await webhook.ended()
+            assert run["outcome"] == "recovered"
+            assert {each.uid for each in deletions(box)} == set(before.values())
+            assert len(deletions(box)) == 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A request that fails, or whose answer is lost, once the run on record is so; `asked`: DELETEs in all."""
+
+    verb: str = "update"
+    resource: str = "configmaps"
+    effective: bool
+    when: Moment = lambda _run: True
+    asked: int = 2
+
+
+LOSSES = {
+    "a delete that takes effect": Loss(verb="delete", resource="pods", effective=True),
+    "a delete that does not": Loss(verb="delete", resource="pods", effective=False, asked=3),
+    "the intent, on record": Loss(effective=True, when=intents(1)),
+    "the intent, not on record": Loss(effective=False, when=lambda run: bool(run["pods"]) and intents(0)(run)),
+    "the answer, on record": Loss(effective=True, when=answers(1)),
+    "a step, on record": Loss(effective=True, when=at_step("await-ready")),
+    "the end, on record": Loss(effective=True, when=lambda run: run["outcome"] is not None),
+    "the end, not on record": Loss(
+        effective=False, when=lambda run: run["step"] == "verify-reachable" and run["steps"][-1]["result"] == "ok"
+    ),
+    "an event": Loss(verb="create", resource="events", effective=True),
+    "the lease": Loss(resource="leases", effective=True),
+}
+
+
+async def test_an_answer_is_lost() -> None:
+    """500 and nothing more: it is found out what became of it, and everything is on record and counted once."""
+    await side_by_side({name: _lost(loss) for name, loss in LOSSES.items()})
+
+
+async def _lost(loss: Loss) -> None:
+    async with boxed() as box:
+        before = uids(box)
+        await break_it(box)
+        async with serving(box.write_config(config(box))) as webhook:
+            trap = At(box, loss, lambda: None)
+            await fire(webhook)
+            run = await webhook.ended()
+
+            assert run["outcome"] == "recovered"
+            assert trap.sprung.is_set() or loss.resource == "leases"  # a short run may need no renewal
+            assert {each.uid for each in deletions(box)} == set(before.values())
+            assert len(deletions(box)) == loss.asked
+            assert whole(box)
+            assert len(run["steps"]) == 6
+            await webhook.until_metrics(
+                {"diego_remediation_runs_total{foundation=cf,outcome=recovered,runbook=restart-diego-api}": 1}
+            )
+            assert [reason for _, reason, _ in events(box)].count("RunEnded") == 1
+
+
+async def test_the_api_server_dies_at_the_first_delete() -> None:
+    """It is waited for, the fate of the pod is found out, and the restart goes on."""
+    async with boxed() as box:
+        before = uids(box)
+        await break_it(box)
+        async with serving(box.write_config(config(box))) as webhook:
+            trap = Trap("delete", "pods", lambda: box.fault("api-kill"), effective=True)
+            box.mishaps.failures.append(trap)
+            await fire(webhook)
+            await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
+            await asyncio.sleep(3)
+            box.fault("api-start")
+
+            assert (await webhook.ended())["outcome"] == "recovered"
+            assert {each.uid for each in deletions(box)} <= set(before.values())
+            assert whole(box)

@@ -1,0 +1,217 @@
+"""A restart that did not help: the run names the check and the place, and deletes nothing a second time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sandbox.cluster.foundation import Foundation
+from sandbox.cluster.resources import SERVICES
+from sandbox.sandbox import Sandbox
+from tests.support.audit import Deletion
+from tests.support.incidents import (
+    alert,
+    at_delete,
+    boxed,
+    break_it,
+    config,
+    deletions,
+    events,
+    fire,
+    fully_ready,
+    healed,
+    notification,
+    patch,
+    settled,
+    side_by_side,
+    uids,
+    whole,
+)
+from tests.support.programs import Webhook, runbook, serving, until
+
+SHORT = {
+    "await_ready": {"timeout": "1500ms"},
+    "verify": {"attempts": 2, "interval": "200ms", "timeout": "1s"},
+    "retry": "100ms",
+    "cooldown": "0s",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failing:
+    """What goes wrong at the last of the deletes (or before all of them), and what the run says."""
+
+    fault: Callable[[Sandbox], object]
+    reason: str
+    step: str
+    mend: Callable[[Sandbox], object]
+    deleted: int = 2
+    early: bool = False
+    foundation: Foundation = field(default_factory=Foundation)
+
+
+def select(value: str | None) -> Callable[[Sandbox], None]:
+    return lambda box: patch(box, "diego-api", {"spec": {"selector": {"nobody": value}}}, resource=SERVICES)
+
+
+FAILING = {
+    "a pod does not end": Failing(
+        fault=lambda box: box.fault("stuck", "diego-api-1"),
+        mend=lambda box: box.fault("unstuck", "diego-api-1"),
+        reason="still-terminating diego-api-1 (grace 2s, node sandbox-node)",
+        step="await-ready",
+        early=True,
+    ),
+    "a pod is not created": Failing(
+        fault=lambda box: box.fault("never-ready", "diego-api-0"),
+        mend=lambda box: box.fault("may-be-ready", "diego-api-0"),
+        reason="not-created diego-api-1 (waits for diego-api-0)",
+        step="await-ready",
+        foundation=Foundation(pod_management="OrderedReady"),
+    ),
+    "a pod does not become ready": Failing(
+        fault=lambda box: box.fault("never-ready", "diego-api-1"),
+        mend=lambda box: box.fault("may-be-ready", "diego-api-1"),
+        reason="not-ready diego-api-1 container diego-api (not ready)",
+        step="await-ready",
+    ),
+    "the lock's database stays down": Failing(
+        fault=lambda box: box.fault("locket-db-down"),
+        mend=lambda box: box.fault("locket-db-up"),
+        reason="no-active-label",
+        step="await-ready",
+    ),
+    "the lock is held elsewhere": Failing(
+        fault=lambda box: box.fault("lock-elsewhere"),
+        mend=lambda box: box.fault("lock-back"),
+        reason="no-active-label",
+        step="await-ready",
+    ),
+    "both lead": Failing(
+        fault=lambda box: box.fault("split-brain"),
+        mend=lambda box: box.fault("heal-brain"),
+        reason="multiple-active",
+        step="await-ready",
+    ),
+    "the Service leads nowhere": Failing(
+        fault=select("here"), mend=select(None), reason="unreachable", step="verify-reachable"
+    ),
+    "the Cloud Controller is gone": Failing(
+        fault=lambda box: patch(box, "api", {"spec": {"replicas": 0}}),
+        mend=lambda box: patch(box, "api", {"spec": {"replicas": 2}}),
+        reason="not-verified (cloud-controller-down)",
+        step="verify-reachable",
+    ),
+    "deletes are forbidden": Failing(
+        fault=lambda box: box.deny("delete", "pods"),
+        mend=lambda box: box.fault("allow-all"),
+        reason="delete-refused diego-api-0",
+        step="restart",
+        deleted=0,
+        early=True,
+    ),
+}
+
+
+async def test_the_run_names_the_check_and_the_place() -> None:
+    names = list(FAILING)
+    for part in (names[:5], names[5:]):
+        await side_by_side({name: _fails(FAILING[name]) for name in part})
+
+
+async def _fails(case: Failing) -> None:
+    async with boxed(case.foundation) as box, serving(box.write_config(config(box, remediation=SHORT))) as webhook:
+        before = uids(box)
+        await break_it(box)
+        if case.early:
+            case.fault(box)
+        else:
+            at_delete(box, 2, lambda: case.fault(box))
+        await fire(webhook)
+
+        run = await webhook.ended()
+        assert (run["outcome"], run["reason"]) == ("failed", case.reason)
+        assert (run["steps"][-1]["name"], run["steps"][-1]["result"]) == (case.step, "failed")
+        asked = [each for each in deletions(box) if each.code == 200]
+        assert asked == [Deletion(*item, 200) for item in list(before.items())[: case.deleted]]
+        assert [event for event in events(box) if event[:2] == ("Warning", "RunEnded")]
+
+        box.mishaps.failures.clear()
+        case.mend(box)
+        done = len(deletions(box))
+
+        await settled(box, fully_ready)
+        await api_is_back(box)
+        await break_it(box)
+        now = uids(box)
+        await fire(webhook)
+        assert (await webhook.ended(2))["outcome"] == "recovered"
+        assert {each.uid for each in deletions(box)[done:]} == set(now.values())
+        assert whole(box)
+
+
+async def api_is_back(box: Sandbox) -> None:
+    async def ready() -> bool:
+        return [pod["ready"] for pod in box.state()["pods"] if pod["name"].startswith("api-")] == ["2/2", "2/2"]
+
+    await until(ready, what="the api pods")
+
+
+BREAKER = SHORT | {"breaker": {"runs": 2, "window": "1h"}}
+OPEN = "diego_remediation_breaker_open{foundation=cf}"
+
+
+async def test_the_breaker() -> None:
+    """So many restarts that did not help, and no more: also after a restart of the webhook, until `reset`."""
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=BREAKER))
+        box.fault("locket-db-down")
+        async with serving(path) as webhook:
+            assert (await webhook.metrics())[OPEN] == 0
+            for count in (1, 2):
+                await fire(webhook)
+                run = await webhook.ended(count)
+                assert (run["outcome"], run["reason"]) == ("failed", "no-active-label")
+            assert await asked(webhook) == "refuse"
+            await webhook.until_metrics(
+                {OPEN: 1, "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=breaker-open}": 1}
+            )
+        async with serving(path) as webhook:
+            await webhook.until_metrics({OPEN: 1})
+            for _ in range(3):
+                assert await asked(webhook) == "refuse"
+            by_hand = await runbook(path, "run", "cf")
+            assert by_hand.code == 3
+            assert "breaker" in by_hand.output
+            assert len(await webhook.runs()) == 2
+            assert len({each.uid for each in deletions(box)}) == len(deletions(box)) == 4
+
+            box.fault("locket-db-up")
+            await break_it(box)
+            before = uids(box)
+            done = len(deletions(box))
+            assert (await runbook(path, "reset", "cf")).code == 0
+            await webhook.until_metrics({OPEN: 0})
+            await fire(webhook)
+            assert (await webhook.ended(3))["outcome"] == "recovered"
+            assert {each.uid for each in deletions(box)[done:]} == set(before.values())
+
+
+async def asked(webhook: Webhook) -> str:
+    """What is decided when the alert asks."""
+    status, said = await webhook.notify(notification(alert()))
+    assert status == 202
+    decision: str = said["decisions"]["cf"]
+    return decision.partition(":")[0]
+
+
+async def test_runs_that_delete_nothing_do_not_open_the_breaker() -> None:
+    once = SHORT | {"breaker": {"runs": 1, "window": "1h"}}
+    async with boxed() as box, serving(box.write_config(config(box, remediation=once))) as webhook:
+        for count in (1, 2):
+            await fire(webhook)
+            assert (await webhook.ended(count))["outcome"] == "not-needed"
+        before = uids(box)
+        await break_it(box)
+        await fire(webhook)
+        assert (await webhook.ended(3))["outcome"] == "recovered"
+        healed(box, before)
+        assert (await webhook.metrics())[OPEN] == 1  # one was enough here

@@ -1,0 +1,41 @@
+"""What a probe proves: the table that gauges, decisions and deletes all stand on."""
+
+import pytest
+
+from exporter import assess
+from exporter.model import Probe, ProbeResult, Reading
+
+REACHED, NOT_REACHED, NOTHING = True, False, None
+TABLE = {
+    ProbeResult.SUCCESS: REACHED,
+    ProbeResult.TLS: REACHED,
+    ProbeResult.RESET: REACHED,
+    ProbeResult.REFUSED: NOT_REACHED,
+    ProbeResult.TIMEOUT: NOT_REACHED,
+    ProbeResult.UNREACHABLE: NOT_REACHED,
+    ProbeResult.DNS: NOTHING,
+    ProbeResult.ERROR: NOTHING,
+}
+
+
+@pytest.mark.parametrize("result", ProbeResult)
+def test_what_each_result_proves(result: ProbeResult) -> None:
+    assert assess.proves(result, no_ready_endpoint=False) is TABLE[result]
+
+
+@pytest.mark.parametrize("result", ProbeResult)
+def test_an_empty_service_makes_a_missing_name_a_proof_and_changes_nothing_else(result: ProbeResult) -> None:
+    expected = NOT_REACHED if result is ProbeResult.DNS else TABLE[result]
+
+    assert assess.proves(result, no_ready_endpoint=True) is expected
+
+
+@pytest.mark.parametrize("result", ProbeResult)
+@pytest.mark.parametrize("before", [True, False])
+def test_a_probe_that_proves_nothing_leaves_the_last_known_value(*, before: bool, result: ProbeResult) -> None:
+    known = Reading(last=Probe(ProbeResult.SUCCESS, at=100), reachable=before, known_at=100)
+    after = assess.read(known, Probe(result, at=200), no_ready_endpoint=False)
+    proved = TABLE[result]
+
+    assert after.last == Probe(result, at=200)
+    assert (after.reachable, after.known_at) == ((before, 100) if proved is None else (proved, 200))

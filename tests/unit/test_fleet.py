@@ -1,0 +1,197 @@
+"""The foundations of a config, each by itself, in virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.config import Config, Foundation
+from exporter.fleet import Fleet
+from exporter.kube_api import ApiUnreachableError
+from exporter.metrics import Instruments
+from exporter.model import ProbeResult
+from tests.support.clocks import LoopClock
+from tests.support.foundations import BBS, Dials, healthy, pod
+from tests.support.memory_kubernetes import MemoryKubernetes
+
+pytestmark = pytest.mark.looptime
+
+
+def config(*names: str, **changes: Any) -> Config:
+    return Config(foundations=tuple(Foundation.model_validate({"name": name, **changes}) for name in names))
+
+
+class World:
+    """A cluster for each foundation, and a fleet that observes them."""
+
+    def __init__(self, *names: str, dial: Any = None) -> None:
+        self.clusters: dict[str, MemoryKubernetes] = {}
+        self.observe: dict[str, Callable[[str, str], None]] = {}
+        self.registry = CollectorRegistry()
+        self.fleet = Fleet(
+            config(*names),
+            connect=self.connect,
+            clock=LoopClock(),
+            random=Random(1),
+            instruments=Instruments(self.registry),
+            dial=dial or Dials(),
+        )
+
+    def connect(self, foundation: Foundation, observe: Callable[[str, str], None]) -> MemoryKubernetes:
+        self.observe[foundation.name] = observe
+        return self.clusters.setdefault(foundation.name, healthy())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Fleet]:
+        task = asyncio.create_task(self.fleet.run())
+        try:
+            yield self.fleet
+            assert not task.done(), task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def names(self) -> list[str]:
+        return [observer.foundation.name for observer in self.fleet.observers]
+
+    def counted(self, foundation: str) -> set[str]:
+        """The metrics of which there are series of the foundation."""
+        families = self.registry.collect()
+        return {each.name for each in families if any(s.labels["foundation"] == foundation for s in each.samples)}
+
+
+def synced(fleet: Fleet) -> dict[str, bool]:
+    return {look.foundation.name: look.view.synced for look in fleet.looks()}
+
+
+async def test_each_foundation_is_observed() -> None:
+    world = World("b", "a")
+    async with world.running() as fleet:
+        await asyncio.sleep(2)
+
+        assert synced(fleet) == {"b": True, "a": True}
+        assert world.names() == ["b", "a"], "in the order of the config"
+
+
+async def test_it_is_ready_when_everything_was_asked_once_and_stays_ready() -> None:
+    dials = Dials()
+    dials.takes[BBS] = 3.0
+    world = World("cf", dial=dials)
+    assert world.fleet.not_ready() == "the first look at the foundations is under way"
+    world.clusters["cf"] = healthy()
+    world.clusters["cf"].list_error = lambda _: ApiUnreachableError("refused")
+    async with world.running() as fleet:
+        await asyncio.sleep(2)
+        assert fleet.not_ready() == "the first look at cf is under way"
+        await asyncio.sleep(2)
+        assert fleet.not_ready() is None, "in vain, but asked"
+
+        fleet.apply(config("cf", "another"))
+        assert fleet.not_ready() is None, "a reload does not take it out of service"
+
+
+async def test_a_crash_is_confined_and_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryKubernetes):
+        broken = True
+
+        async def list(self, *args: Any, **kwargs: Any) -> Any:
+            if self.broken:
+                raise ZeroDivisionError
+            return await super().list(*args, **kwargs)
+
+    world = World("crashes", "goes-on")
+    broken = world.clusters["crashes"] = Broken()
+    async with world.running() as fleet:
+        await asyncio.sleep(30)
+        assert synced(fleet) == {"crashes": False, "goes-on": True}
+        assert "an observer crashed" in caplog.text
+
+        broken.broken = False
+        await asyncio.sleep(11)
+        assert synced(fleet) == {"crashes": True, "goes-on": True}
+
+
+async def test_a_foundation_that_hangs_delays_no_other() -> None:
+    dials = Dials()
+    dials.answers["hangs.example.org"] = ProbeResult.TIMEOUT
+    dials.takes["hangs.example.org"] = 3600.0
+    world = World("goes-on", dial=dials)
+    async with world.running() as fleet:
+        hangs = Foundation.model_validate({"name": "hangs", "bbs": {"host": "hangs.example.org"}})
+        world.clusters["hangs"] = healthy()
+        world.clusters["hangs"].list_error = lambda _: ApiUnreachableError("timed out")
+        fleet.apply(Config(foundations=(hangs, *config("goes-on").foundations)))
+        await asyncio.sleep(61)
+
+        gaps = {round(b - a, 1) for a, b in zip(dials.times(BBS), dials.times(BBS)[1:], strict=False)}
+        assert (gaps, synced(fleet)) == ({10.0}, {"hangs": False, "goes-on": True})
+
+
+async def test_what_is_the_same_in_a_new_config_stays_as_it_is() -> None:
+    world = World("stays", "changes", "goes")
+    async with world.running() as fleet:
+        await asyncio.sleep(2)
+        before = {observer.foundation.name: observer for observer in fleet.observers}
+        fleet.apply(
+            Config(foundations=(*config("comes", "stays").foundations, *config("changes", staleness=30.0).foundations))
+        )
+        await asyncio.sleep(2)
+        after = {observer.foundation.name: observer for observer in fleet.observers}
+
+        assert list(after) == ["comes", "stays", "changes"]
+        assert after["stays"] is before["stays"]
+        assert after["changes"] is not before["changes"]
+        assert (world.counted("goes"), "diego_bbs_probes" in world.counted("changes")) == (set(), True)
+
+        world.observe["goes"]("list", "200")
+        assert world.counted("goes") == set(), "what is late to be told is not counted"
+
+
+async def test_a_foundation_that_went_is_observed_no_more() -> None:
+    dials = Dials()
+    world = World("goes", dial=dials)
+    async with world.running() as fleet:
+        await asyncio.sleep(2)
+        fleet.apply(Config(foundations=()))
+        await asyncio.sleep(0.1)
+        asked, calls = len(dials.asked), world.clusters["goes"].calls.total()
+        await asyncio.sleep(120)
+
+        assert (len(dials.asked), world.clusters["goes"].calls.total()) == (asked, calls)
+
+
+async def test_another_remediation_is_no_reason_to_start_anew() -> None:
+    world = World("cf")
+    async with world.running() as fleet:
+        await asyncio.sleep(2)
+        (before,) = fleet.observers
+        fleet.apply(config("cf", remediation={"mode": "observe"}))
+
+        assert fleet.observers == (before,)
+
+
+async def test_the_key_changes_with_what_is_shown_by_event_and_by_age() -> None:
+    dials = Dials()
+    world = World("cf", dial=dials)
+    async with world.running() as fleet:
+        await asyncio.sleep(12)
+        key = fleet.key()
+        await asyncio.sleep(1)
+        assert fleet.key() == key, "nothing happened"
+
+        world.clusters["cf"].put("pods", **pod("diego-api", 0))
+        await asyncio.sleep(0.01)
+        assert fleet.key() != key
+
+
+async def test_a_config_may_come_before_the_start() -> None:
+    world = World("before")
+    world.fleet.apply(config("after"))
+    async with world.running():
+        await asyncio.sleep(1)
+
+        assert world.names() == ["after"]
