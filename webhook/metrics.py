@@ -118,6 +118,7 @@ class CloudControllerProbes:
         """Every result exists from the start, so that the first of a kind is an increase."""
         for result in ProbeResult:
             self._probes.labels(foundation, VANTAGE, result.value)
+        self._durations.labels(foundation, VANTAGE)
 
     def observe(self, foundation: str, probe: Probe, reachable: bool | None) -> None:
         self._probes.labels(foundation, VANTAGE, probe.result.value).inc()

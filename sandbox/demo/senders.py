@@ -150,7 +150,7 @@ class StandInSender:
     """
 
     HOLD, REPEAT = 3.0, 15.0
-    name = "a stand-in (no prometheus and alertmanager on the PATH): it reads one gauge and posts notifications"
+    name = "a stand-in for Prometheus and Alertmanager: it reads one gauge and posts notifications"
 
     def __init__(self, client: Client, *, exporter: str, webhook: str) -> None:
         self._client = client

@@ -108,7 +108,7 @@ async def exporting(config: Path, *flags: str) -> AsyncIterator[Exporter]:
         assert exporter.port, "\n".join(exporter.log)
         yield exporter
         assert await exporter.end() == 0, "\n".join(exporter.log)
-        assert not [line for line in exporter.log if "Traceback" in line]
+        assert not any("Traceback" in line for line in exporter.log), "\n".join(exporter.log)
     finally:
         await exporter.close()
         await reading

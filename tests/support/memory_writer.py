@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -207,12 +207,14 @@ class MemoryWriter:
         if found is not None and not found.effective:
             raise found.error
         self.before(call)
+        answer, refusal = None, None
         try:
             answer = effect()
-        except KubernetesError:
-            if found is None:
-                raise
+        except KubernetesError as error:
+            refusal = error
         await asyncio.sleep(self.latency())
         if found is not None:
             raise found.error
-        return answer
+        if refusal is not None:
+            raise refusal
+        return cast("R", answer)

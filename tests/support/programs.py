@@ -17,7 +17,7 @@ from tests.support.exporting import samples
 
 DEADLINE = 60.0
 """Seconds after which a test gives up waiting; nothing is expected to take that long."""
-_STARTED = re.compile(r"msg=started .*address=(\S+):(\d+)$")
+_STARTED = re.compile(r"msg=started .*address=(\S*):(\d+)$")
 
 Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ class Server:
         self.config = config
         self.log: list[str] = []
         self.host, self.port = "", 0
-        self.headers: dict[str, str] = {}
+        self.headers: dict[str, str] = {}  # sent with each request
         self.tls: ssl.SSLContext | None = None
         self._argv = ["-m", module, "--config.file", str(config), "--web.listen-address", address, *flags]
         self._process: asyncio.subprocess.Process | None = None
@@ -196,11 +196,11 @@ class Webhook(Server):
         return found
 
     async def reached(self, step: str) -> Json:
-        """Waits until the newest run takes this step."""
+        """Waits until the newest run is at this step."""
 
         async def look() -> Json | None:
             runs = await self.runs()
-            return runs[0] if runs and runs[0]["step"] == step else None
+            return runs[0] if runs and runs[0]["step"] == step and runs[0]["outcome"] is None else None
 
         found: Json = await until(look, what=f"step {step}")
         return found
