@@ -127,7 +127,6 @@ def ask(
         if item.firing and _is_late(item, resolved.get(fingerprint), foundation, now):
             reasons[fingerprint] = Reason.LATE_DUPLICATE
         elif item.firing:
-            resolved = {key: value for key, value in resolved.items() if key != fingerprint}
             heard[fingerprint] = AlertRecord(alertname=item.alertname, starts_at=item.starts_at, heard=now)
             reasons[fingerprint] = Reason.ASKS
         else:
@@ -140,7 +139,6 @@ def ask(
             request = msgspec.structs.replace(request, alerts=remaining)
             if run is not None and fingerprint in run.alerts:
                 run = msgspec.structs.replace(run, alerts=run.alerts | {fingerprint: False})
-    heard = _newest(heard)
     journal = msgspec.structs.replace(_tripped(journal, foundation, now), resolved=_newest(resolved))
     decision = decide(journal, foundation, now) if heard else None
     if run is not None:

@@ -29,9 +29,10 @@ class Permission:
 
 def needed(foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
     """All of them, by the names of the pods in the view (a Role names them, so those that exist are asked for)."""
-    rules = [Permission(verb, "", kind) for verb in ("list", "watch") for kind in ("pods", "services", "endpoints")]
-    rules += [Permission(verb, "apps", "statefulsets") for verb in ("get", "list", "watch")]
-    rules += [Permission("get", "", "pods"), Permission("get", "", "pods", "log")]
+    reading = ("get", "list", "watch")
+    rules = [Permission(verb, "", kind) for kind in ("pods", "services", "endpoints") for verb in reading]
+    rules += [Permission(verb, "apps", "statefulsets") for verb in reading]
+    rules.append(Permission("get", "", "pods", "log"))
     components = view.components if view is not None else {}
     for name in component_names(foundation):
         pods = components[name].pods if name in components else ()

@@ -96,8 +96,7 @@ class Store:
         return future.result()  # type: ignore[return-value] # the queue holds changes of any type
 
     async def _flush(self) -> None:
-        batch = [item for item in self._queue if not item[1].done()]
-        self._queue = []
+        batch, self._queue = self._queue, []
         try:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, each caller of the batch is told
@@ -111,16 +110,14 @@ class Store:
     async def _commit(self, batch: list[tuple[Change[object], asyncio.Future[object]]]) -> None:
         wait = _MIN_WAIT
         for _ in range(_ATTEMPTS):
-            remembered = self.journal
-            journal = remembered if remembered is not None else await self._read()
+            journal = self.journal if self.journal is not None else await self._read()
             changed, results = _apply(batch, journal)
             try:
                 if changed != journal:
                     await self._write(changed)
-                elif remembered is not None and await self._read() != journal:
-                    continue  # nothing to write would be true of an old journal only
-            except ConflictError:
-                self.journal = None  # somebody else wrote: read again, apply again
+                elif await self._read() != journal:
+                    continue  # that there is nothing to write was true of an old journal only
+            except ConflictError:  # somebody else wrote: read again, apply again
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _MAX_WAIT)
                 continue

@@ -16,17 +16,14 @@ from exporter.clock import from_rfc3339
 from sandbox import main
 from sandbox.demo.children import ChildDiedError, Children
 from sandbox.demo.http import sample
-from sandbox.demo.senders import find_programs
 from sandbox.demo.shorten import alerts_directory, routes, rules
 from sandbox.demo.timeline import Timeline
 from tests.support.clocks import SetClock
+from tests.support.tools import need
 
 DEADLINE = 150
 
-SENDERS = [
-    "--stand-in",
-    pytest.param("--real", marks=pytest.mark.skipif(find_programs() is None, reason="no prometheus and alertmanager")),
-]
+SENDERS = ["--stand-in", "--real"]
 
 
 def environment(temporary: Path) -> dict[str, str]:
@@ -42,6 +39,9 @@ def children_of(pid: int) -> list[str]:
 @pytest.mark.parametrize("sender", SENDERS)
 def test_once_breaks_and_heals_and_reports(sender: str, tmp_path: Path) -> None:
     """From the break to quiet: gauge, alert, the run's steps in order, each pod deleted once, new pods ready."""
+    if sender == "--real":
+        need("prometheus")
+        need("alertmanager")
     file, temporary = tmp_path / "report.json", tmp_path / "tmp"
     ended = subprocess.run(
         [sys.executable, "-m", "sandbox.main", "--once", sender, "--report", file],

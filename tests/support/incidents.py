@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -46,7 +47,7 @@ async def boxed(foundation: Foundation | None = None, *, seed: int | None = 1) -
 def config(box: Sandbox, *, remediation: Json | None = None, webhook: Json | None = None, **foundation: Any) -> Json:
     """A config with short times; `remediation` goes over them."""
     document = box.config(**foundation)
-    document["remediation"] = FAST | (remediation or {})
+    document["remediation"] = deepcopy(FAST) | (remediation or {})
     return document | ({"webhook": webhook} if webhook else {})
 
 

@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,7 +113,7 @@ class Server:
             session.request(
                 method,
                 self.url + path,
-                data=body,
+                data=BytesIO(body) if body is not None else None,
                 headers={**self.headers, **(headers or {})},
                 allow_redirects=False,
                 ssl=self.tls if self.tls is not None else True,
@@ -155,7 +156,7 @@ class Server:
         async for line in process.stderr:
             self.log.append(line.decode().rstrip("\n"))
             if found := _STARTED.search(self.log[-1]):
-                self.host, self.port = found[1] or "127.0.0.1", int(found[2])
+                self.host, self.port = "127.0.0.1" if found[1] in {"", "0.0.0.0"} else found[1], int(found[2])
 
     async def _listens(self) -> bool:
         return bool(self.port) or not self.alive
@@ -249,12 +250,17 @@ class Ended:
 
 async def runbook(config: Path, *arguments: str) -> Ended:
     """One command of `diego-runbook`, to its end."""
-    return await command("webhook.cli", *arguments, "--config.file", str(config))
+    return await ended(await begun("webhook.cli", *arguments, "--config.file", str(config)))
 
 
 async def command(module: str, *arguments: str) -> Ended:
     """A program that ends by itself."""
-    process = await asyncio.create_subprocess_exec(
+    return await ended(await begun(module, *arguments))
+
+
+async def begun(module: str, *arguments: str) -> asyncio.subprocess.Process:
+    """A program that is under way."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-W",
         "error",
@@ -265,6 +271,10 @@ async def command(module: str, *arguments: str) -> Ended:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ended:
+    """How it ended, and what it said."""
     try:
         output, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
     except BaseException:
@@ -272,6 +282,6 @@ async def command(module: str, *arguments: str) -> Ended:
             process.kill()
             await process.wait()
         raise
-    ended = Ended(process.returncode or 0, output.decode(), errors.decode())
-    assert "Traceback" not in ended.errors, ended
-    return ended
+    found = Ended(process.returncode or 0, output.decode(), errors.decode())
+    assert "Traceback" not in found.errors, found
+    return found

@@ -1,7 +1,6 @@
 """The shipped alerts and routes: what the contract promises of them, and their own tests under promtool and amtool."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.support.tools import need
 
 ROOT = Path(__file__).parents[2]
 RULES_FILE = ROOT / "alerts" / "diego-medic.rules.yml"
@@ -67,8 +68,18 @@ PROMQL_WORDS = {"and", "or", "unless", "by", "on"}
 PROMQL_WORDS |= {"absent", "count", "count_over_time", "increase", "max", "max_over_time", "sum", "time"}
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool (Prometheus) is not installed")
-needs_amtool = pytest.mark.skipif(not shutil.which("amtool"), reason="amtool (Alertmanager) is not installed")
+needs_promtool = pytest.mark.usefixtures("promtool")
+needs_amtool = pytest.mark.usefixtures("amtool")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> None:
+    need("promtool")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> None:
+    need("amtool")
 
 
 def run(*command: str | Path) -> str:

@@ -1,5 +1,6 @@
 """What becomes of what is asked: every decision with its reason, and what is kept of the request."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from webhook.decision import (
     reconsider,
     withdraw,
 )
-from webhook.journal import Disruption, Journal, Outcome, Pause, PodRecord, Request, Run, decode, encode
+from webhook.journal import MAX_TEXT, Disruption, Journal, Outcome, Pause, PodRecord, Request, Run, decode, encode
 from webhook.notification import Ask, Reason
 
 REMEDIATION = {
@@ -472,10 +473,11 @@ def test_what_is_remembered_is_bounded() -> None:
     journal, _ = asked(EMPTY, 0, *many, *gone)
     assert (len(request_of(journal).alerts), len(journal.resolved)) == (MAX_ALERTS, MAX_ALERTS)
 
-    journal, _ = asked(started(journal, 1), 2, *many)
+    long_names = [replace(item, alertname=f"{number:0200}") for number, item in enumerate(many)]
+    journal, _ = asked(started(asked(EMPTY, 1, *long_names)[0], 1), 2, *(firing(f"g{number}") for number in range(50)))
     assert journal.open_run is not None
     assert len(journal.open_run.alerts) == MAX_ALERTS
-    assert len(journal.open_run.asked_by) <= 2000
+    assert len(journal.open_run.asked_by) == MAX_TEXT
 
 
 # ---- people
@@ -551,6 +553,17 @@ def test_in_mode_observe_a_run_observes_and_alerts_join_it() -> None:
     assert journal.open_run is not None
     assert journal.open_run.mode == "observe"
     assert asked(journal, 2, firing("b"), settings=observing)[1] == (Verdict.JOIN, Why.IN_PROGRESS)
+
+
+def test_in_mode_observe_a_person_looks_for_the_alerts_as_well() -> None:
+    observing = with_mode("observe")
+    journal, _ = asked(EMPTY, 0, firing("a"), settings=observing)
+    journal, _ = ask_as_person(journal, person(1, observe=True), observing)
+
+    journal = started(journal, 2, observing)
+
+    assert journal.open_run is not None
+    assert (journal.open_run.alerts, journal.request) == ({"a": True}, None)
 
 
 def test_a_person_who_only_looks_answers_no_alert() -> None:

@@ -56,8 +56,10 @@ class World:
     def step(self) -> None:
         self.now += timedelta(seconds=self.random.choice([0, 0.5, 5, 30, 61, 301]))
         happening = self.random.choice(
-            [self.alerts, self.alerts, self.alerts, self.person, self.decide, self.decide, self.delete, self.end]
-            + [self.resolve, self.pause, self.resume, self.reset, self.withdraw]
+            [
+                *(self.alerts, self.alerts, self.alerts, self.person, self.decide, self.decide, self.delete, self.end),
+                *(self.resolve, self.pause, self.resume, self.reset, self.withdraw),
+            ]
         )
         happening()
         assert decode(encode(self.journal)) == self.journal

@@ -1,6 +1,6 @@
 """The journal as text: within its bounds, and read strictly; the breaker's and the cooldown's memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -92,16 +92,16 @@ def test_times_are_written_as_rfc_3339() -> None:
         ("{}", "version"),
         ("[]", "Expected `object`"),
         ("\ud800", "surrogates"),
-        ("[" * 100_000, ""),
+        ('{"new": ' + "[" * 100_000, "recursion"),
         ('{"version": 1}', "foundation"),
         ('{"version": 2, "foundation": "cf", "new": {}}', "version 2, this program reads 1"),
         ('{"version": 1, "foundation": "cf", "new": {}}', "unknown field `new`"),
         ('{"version": 1, "foundation": "cf", "runs": 3}', "$.runs"),
         ('{"version": 1, "foundation": "cf", "breaker_open": "2026-01-31T12:00:00"}', "timezone"),
         ('{"version": 1, "foundation": "cf", "paused": {"by": "ann"}}', "$.paused"),
-        ('{"version": 1, "foundation": "cf", "paused": {"by": "a", "at": "2026-01-31T12:00:00Z", "reason": "", "x": 1}}', "x"),
+        ('{"version": 1, "foundation": "cf", "notes": [{"at": "2026-01-31T12:00:00Z", "text": "", "x": 1}]}', "`x`"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_a_journal_of_this_program_is_not_read(text: str, said: str) -> None:
     """A field of a newer program as well: it would be lost with the next write."""
     with pytest.raises(JournalUnreadableError) as refused:
@@ -210,7 +210,7 @@ def test_pause_resume_and_reset_forget_what_was_asked() -> None:
 class Restarts:
     """Disruptive runs one after the other, each with its intent and its end."""
 
-    journal: Journal = Journal(foundation="cf")
+    journal: Journal = field(default_factory=lambda: Journal(foundation="cf"))
     window: timedelta = HOUR
     limit: int = 3
 

@@ -273,7 +273,7 @@ async def test_a_deleted_lease_is_not_taken_while_its_holder_trusts_it(cluster: 
         waiting = asyncio.create_task(seconds_to_take(MemoryWriter(cluster), epoch=1))
         await asyncio.sleep(7)
         del cluster.leases[NAME]
-        while not waiting.done():  # noqa: ASYNC110 - the time is virtual
+        while not waiting.done():
             await asyncio.sleep(0.1)
             assert not (first.valid and NAME in cluster.leases)
 

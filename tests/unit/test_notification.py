@@ -130,7 +130,7 @@ def test_what_is_too_long_to_be_a_fingerprint_does_not_reach_the_journal() -> No
     [
         (None, NOW),
         (datetime(1, 1, 1, tzinfo=UTC), NOW),
-        (datetime(2026, 1, 31, 11), datetime(2026, 1, 31, 11, tzinfo=UTC)),
+        (datetime.fromisoformat("2026-01-31T11:00:00"), datetime(2026, 1, 31, 11, tzinfo=UTC)),
         (datetime(2026, 1, 31, 11, tzinfo=timezone(timedelta(hours=5))), datetime(2026, 1, 31, 6, tzinfo=UTC)),
     ],
 )

@@ -76,8 +76,7 @@ async def test_a_change_is_on_record_when_its_result_is_there(store: Store, clus
 
     assert texts(cluster.journal()) == ["one", "two"]
     assert store.journal == cluster.journal()
-    assert cluster.config_maps[JOURNAL].data is not None
-    assert cluster.config_maps[JOURNAL].data["foundation"] == "cf"
+    assert (cluster.config_maps[JOURNAL].data or {})["foundation"] == "cf"
 
 
 async def test_what_changes_nothing_is_not_written(store: Store, writer: MemoryWriter) -> None:
@@ -399,6 +398,14 @@ async def test_the_journal_of_another_foundation_is_not_touched(cluster: MemoryC
         assert refused.value.reason == "foreign-journal"
 
     assert cluster.config_maps[JOURNAL] == before
+
+
+async def test_a_foreign_journal_that_is_unreadable_is_foreign(store: Store, cluster: MemoryCluster) -> None:
+    """It is not ours to begin anew."""
+    cluster.write_config_map(JOURNAL, {"foundation": "other", "journal.json": "junk"})
+
+    with pytest.raises(ForeignJournalError):
+        await store.reset_lost()
 
 
 async def test_it_is_foreign_by_what_is_inside_as_well(store: Store, cluster: MemoryCluster) -> None:

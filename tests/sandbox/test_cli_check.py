@@ -1,0 +1,194 @@
+"""`diego-runbook check`: what a tired operator reads, and the exit code that a script reads."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.sandbox import Sandbox
+from tests.support import audit
+from tests.support.incidents import boxed, break_it, config, fire, patch, settled, side_by_side, uids
+from tests.support.programs import runbook, serving, until
+
+HEALTHY, UNREACHABLE, UNKNOWN, DEGRADED = 0, 1, 3, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What is wrong with the foundation (on top of the incident, with `wedged`), and what `check` says of it."""
+
+    fault: Callable[[Sandbox], object] = lambda _box: None
+    until: Callable[[Sandbox], Awaitable[None]] = lambda _box: asyncio.sleep(0)
+    code: int
+    says: tuple[str, ...]
+    wedged: bool = False
+    silent: tuple[str, ...] = ()
+    foundation: dict[str, Any] = field(default_factory=dict)
+
+
+def deny(verb: str, resource: str, name: str = "") -> Callable[[Sandbox], None]:
+    return lambda box: box.deny(verb, resource, name=name)
+
+
+SIGHTS = {
+    "healthy": Sight(
+        code=HEALTHY,
+        says=("the Cloud Controller reaches the BBS", "succeeded!", "accepts on port 8889", "=> nothing to do"),
+        silent=("finding", "missing permission"),
+    ),
+    "the incident": Sight(
+        wedged=True,
+        code=UNREACHABLE,
+        says=(
+            "the Cloud Controller can NOT reach the BBS",
+            "asked in api-0 (2 times)",
+            "Connection refused",
+            "finding no-active-leader: no diego-api pod is labelled skiff-role-active=true",
+            "finding nobody-serves",
+            "finding no-endpoint: Service diego-api has no ready endpoint",
+            "=> the procedure would delete diego-api-0, diego-api-1",
+            "diego-runbook run cf",
+        ),
+        silent=("missing permission",),
+    ),
+    "labels that lie": Sight(
+        wedged=True,
+        fault=lambda box: box.fault("label-all"),
+        code=UNREACHABLE,
+        says=(
+            "finding multiple-active-leaders: diego-api-0, diego-api-1 are all labelled",
+            "finding label-stale: diego-api-0, diego-api-1",
+            "=> the procedure would delete",
+        ),
+    ),
+    "a BBS without its label": Sight(
+        fault=lambda box: box.fault("label-none"),
+        code=UNREACHABLE,
+        says=("finding serving-unlabelled: diego-api-", "=> the procedure would refuse (bbs-serving)"),
+    ),
+    "a split brain": Sight(
+        fault=lambda box: box.fault("split-brain"),
+        code=DEGRADED,
+        says=("finding split-brain: diego-api-0, diego-api-1", "a person must decide which"),
+    ),
+    "a label too many": Sight(
+        fault=lambda box: box.fault("label-all"),
+        code=DEGRADED,
+        says=("finding multiple-active-leaders", "finding label-stale: diego-api-"),
+    ),
+    "a pod that is not ready": Sight(
+        fault=lambda box: box.fault("unhealthy"),
+        until=lambda box: _pods_not_ready(box),
+        code=UNREACHABLE,
+        says=("finding diego-api-not-ready: not fully ready: diego-api-0 1/2 Running",),
+    ),
+    "no nc": Sight(
+        wedged=True,
+        fault=lambda box: box.fault("no-nc"),
+        code=UNKNOWN,
+        says=(
+            "whether the Cloud Controller reaches the BBS is UNKNOWN",
+            "nc is missing, and bash did not connect",
+            "=> the procedure would do nothing: unknown is no reason to delete a pod (nc-missing)",
+        ),
+    ),
+    "exec is forbidden": Sight(
+        wedged=True,
+        fault=deny("get", "pods/exec"),
+        code=UNKNOWN,
+        says=("403", "missing permission", "get pods/exec api-0; get pods/exec api-1", "(exec-failed)"),
+    ),
+    "deletes are forbidden": Sight(
+        fault=deny("delete", "pods", "diego-api-1"),
+        code=HEALTHY,
+        says=("missing permission", "delete pods diego-api-1"),
+        silent=("diego-api-0;",),
+    ),
+    "no api pod": Sight(
+        fault=lambda box: patch(box, "api", {"spec": {"replicas": 0}}),
+        until=lambda box: _no_api_pods(box),
+        code=UNKNOWN,
+        says=("no api pod is fully ready, so nobody can be asked from inside", "no api pod"),
+    ),
+    "pods that disagree": Sight(
+        fault=lambda box: box.fault("blind", "api-1"), code=UNKNOWN, says=("timed out", "succeeded!", "(pods-disagree)")
+    ),
+    "the API server is away": Sight(
+        fault=lambda box: box.fault("api-kill"),
+        code=UNKNOWN,
+        says=("trouble", "the foundation can't be read", "=> the procedure would do nothing"),
+    ),
+    "the token is not known": Sight(fault=lambda box: box.access.users.clear(), code=UNKNOWN, says=("trouble", "401")),
+    "another name": Sight(
+        code=UNKNOWN,
+        foundation={"cloud_controller": {"statefulset": "api-group"}},
+        says=("finding no-statefulset: there is no StatefulSet api-group in namespace cf",),
+    ),
+}
+
+
+async def test_what_it_sees() -> None:
+    names = list(SIGHTS)
+    for part in (names[:8], names[8:]):
+        await side_by_side({name: _seen(SIGHTS[name]) for name in part})
+
+
+async def _seen(sight: Sight) -> None:
+    async with boxed() as box:
+        before = uids(box)
+        if sight.wedged:
+            await break_it(box)
+        sight.fault(box)
+        await sight.until(box)
+
+        checked = await runbook(box.write_config(config(box, **sight.foundation)), "check", "cf")
+
+        assert checked.code == sight.code, checked
+        for words in sight.says:
+            assert words in checked.output, (words, checked)
+        for words in sight.silent:
+            assert words not in checked.output, (words, checked)
+        assert len(checked.lines) <= 20
+        assert max(map(len, checked.lines)) < 250
+        assert uids(box) == before
+        assert {each for each in audit.requests(box.audit) if "pods/exec" not in each} == set()
+
+
+async def _pods_not_ready(box: Sandbox) -> None:
+    await settled(box, lambda pods: [pod["ready"] for pod in pods] == ["1/2", "1/2"])
+
+
+async def _no_api_pods(box: Sandbox) -> None:
+    async def gone() -> bool:
+        return not [pod for pod in box.state()["pods"] if pod["name"].startswith("api-")]
+
+    await until(gone, what="the api pods to go")
+
+
+async def test_what_is_on_record() -> None:
+    """A pause, an open breaker and the last run are part of the picture."""
+    remediation = {"breaker": {"runs": 1, "window": "1h"}}
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=remediation))
+        assert "mode auto, no run yet" in (await runbook(path, "check", "cf")).output
+        async with serving(path) as webhook:
+            await break_it(box)
+            await fire(webhook)
+            run = await webhook.ended()
+        await runbook(path, "pause", "cf", "--reason", "we look ourselves")
+        checked = await runbook(path, "check", "cf")
+        assert checked.code == HEALTHY
+        (line,) = [each for each in checked.lines if each.strip().startswith("remediation")]
+        assert "PAUSED by " in line
+        assert ": we look ourselves" in line
+        assert "BREAKER OPEN since " in line
+        assert f"last run {run['id']}: recovered" in line
+
+
+async def test_a_mode_is_not_needed_to_look() -> None:
+    async with boxed() as box:
+        document = config(box)
+        del document["remediation"]["mode"]
+        checked = await runbook(box.write_config(document), "check", "cf")
+        assert checked.code == HEALTHY
+        assert "mode not set" in checked.output
