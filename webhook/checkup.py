@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 
 from exporter.clock import Clock
@@ -12,6 +13,7 @@ from exporter.model import FoundationView
 from exporter.observe import look
 from exporter.probe import Dialer
 from webhook.cloud_controller import Attempt, CloudController, Verdict
+from webhook.decision import Decision, decide
 from webhook.findings import Finding, findings
 from webhook.guards import Refusal, refusal
 from webhook.journal import Journal
@@ -46,6 +48,18 @@ class Checkup:
         return () if self.view is None else findings(self.view, self.foundation, now=self.at)
 
     @property
+    def sound(self) -> bool:
+        """Whether nothing was found wrong, also not with what a run would need: permissions, and the journal."""
+        return not (self.findings or self.lacking or self.trouble)
+
+    @property
+    def decision(self) -> Decision | None:
+        """What would become of a request that is made now; None where the journal is not known."""
+        if self.journal is None:
+            return None
+        return decide(self.journal, self.foundation, datetime.fromtimestamp(self.at, UTC))
+
+    @property
     def guard(self) -> Refusal | None:
         """What would forbid the restart now."""
         return None if self.view is None else refusal(self.view, self.foundation, now=self.at)
@@ -65,7 +79,7 @@ class Checkup:
             return ExitCode.UNKNOWN
         if not self.reachable:
             return ExitCode.UNREACHABLE
-        return ExitCode.DEGRADED if self.findings else ExitCode.HEALTHY
+        return ExitCode.HEALTHY if self.sound else ExitCode.DEGRADED
 
 
 async def check(

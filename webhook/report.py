@@ -4,6 +4,7 @@ from datetime import datetime
 
 from exporter.assess import leaders, serving
 from webhook.checkup import Checkup
+from webhook.decision import Verdict
 from webhook.findings import listens, state
 from webhook.journal import Journal, Run, StepRecord
 
@@ -96,11 +97,12 @@ def _would_do(checkup: Checkup) -> str:
         accepting = serving(checkup.view, foundation, now=checkup.at) if checkup.view else None
         if accepting is not None and len(accepting.pods) > 1:
             return "the procedure would not restart anything: more than one BBS serves, and a person must decide which"
-        return (
-            "nothing to do"
-            if not checkup.findings
-            else "the procedure would not restart anything: the BBS is reachable"
-        )
+        if checkup.sound:
+            return "nothing to do"
+        return "the procedure would not restart anything: the BBS is reachable"
+    decision = checkup.decision
+    if decision is not None and decision.verdict is not Verdict.RUN:
+        return f"the procedure would not begin ({decision.why}): {decision.text}"
     if checkup.guard is not None:
         return f"the procedure would refuse ({checkup.guard.reason}): {checkup.guard.detail}"
     doomed = [

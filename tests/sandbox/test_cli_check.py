@@ -30,6 +30,12 @@ def deny(verb: str, resource: str, name: str = "") -> Callable[[Sandbox], None]:
     return lambda box: box.deny(verb, resource, name=name)
 
 
+def passive(box: Sandbox) -> str:
+    """The diego-api pod that does not lead."""
+    (name,) = [pod["name"] for pod in diego_api(box) if not pod["serving"]]
+    return str(name)
+
+
 SIGHTS = {
     "healthy": Sight(
         code=HEALTHY,
@@ -71,14 +77,19 @@ SIGHTS = {
         code=DEGRADED,
         says=("finding split-brain: diego-api-0, diego-api-1", "a person must decide which"),
     ),
-    "a label too many": Sight(
-        fault=lambda box: box.fault("label-all"),
+    "a passive pod that is not ready": Sight(
+        fault=lambda box: box.fault("never-ready", passive(box)),
+        until=lambda box: settled(box, lambda pods: "1/2" in [pod["ready"] for pod in pods]),
         code=DEGRADED,
-        says=("finding multiple-active-leaders", "finding label-stale: diego-api-"),
+        says=(
+            "the Cloud Controller reaches the BBS",
+            "finding diego-api-not-ready: not fully ready: diego-api-",
+            "=> the procedure would not restart anything: the BBS is reachable",
+        ),
     ),
-    "a pod that is not ready": Sight(
+    "no pod is ready": Sight(
         fault=lambda box: box.fault("unhealthy"),
-        until=lambda box: _pods_not_ready(box),
+        until=lambda box: settled(box, lambda pods: [pod["ready"] for pod in pods] == ["1/2", "1/2"]),
         code=UNREACHABLE,
         says=("finding diego-api-not-ready: not fully ready: diego-api-0 1/2 Running",),
     ),
@@ -106,7 +117,7 @@ SIGHTS = {
     ),
     "no api pod": Sight(
         fault=lambda box: patch(box, "api", {"spec": {"replicas": 0}}),
-        until=lambda box: _no_api_pods(box),
+        until=lambda box: no_api_pods(box),  # noqa: PLW0108 - it stands below
         code=UNKNOWN,
         says=("no api pod is fully ready, so nobody can be asked from inside", "no api pod"),
     ),
@@ -154,11 +165,7 @@ async def _seen(sight: Sight) -> None:
         assert {each for each in audit.requests(box.audit) if "pods/exec" not in each} == set()
 
 
-async def _pods_not_ready(box: Sandbox) -> None:
-    await settled(box, lambda pods: [pod["ready"] for pod in pods] == ["1/2", "1/2"])
-
-
-async def _no_api_pods(box: Sandbox) -> None:
+async def no_api_pods(box: Sandbox) -> None:
     async def gone() -> bool:
         return not [pod for pod in box.state()["pods"] if pod["name"].startswith("api-")]
 

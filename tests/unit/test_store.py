@@ -236,7 +236,7 @@ async def test_a_caller_who_gives_up_waiting_asks_no_more(
 
     second.cancel()
 
-    assert await asyncio.gather(first, third) == ["first", "third"]
+    assert list(await asyncio.gather(first, third)) == ["first", "third"]
     assert texts(cluster.journal()) == ["first", "third"]
 
 

@@ -1,0 +1,249 @@
+"""`diego-runbook run` and its fellows: on the same journal, with the same guards, beside a webhook or alone."""
+
+import asyncio
+import getpass
+import json
+import signal
+import socket
+from pathlib import Path
+
+from tests.support.incidents import (
+    BOOKS,
+    COURTESY,
+    STEPS,
+    at_delete,
+    boxed,
+    break_it,
+    config,
+    deletions,
+    fire,
+    healed,
+    journal,
+    nothing_deleted,
+    uids,
+    whole,
+    writes,
+)
+from tests.support.programs import DEADLINE, begun, command, ended, runbook, serving
+
+ME = f"{getpass.getuser()}@{socket.gethostname()}"
+QUICK = {"retry": "100ms", "cooldown": "0s"}
+
+
+async def test_run() -> None:
+    """The incident is healed by hand, with a line for each step as it goes."""
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        before = uids(box)
+        await break_it(box)
+        ran = await runbook(path, "run", "cf")
+
+        assert ran.code == 0, ran
+        assert ran.lines[0] == "run: nothing stands against a run"
+        assert ran.lines[-1] == "recovered: restarted, and every check passed"
+        told = [line.split()[1:3] for line in ran.lines[1:-1]]
+        assert [each for each in told if each[1] == "ok"] == [[step, "ok"] for step in STEPS]
+        healed(box, before)
+        (run,) = journal(box)["runs"]
+        assert (run["asked_by"], run["person"]["by"], run["alerts"]) == (ME, ME, {})
+
+        again = await runbook(path, "run", "cf")
+        assert again.code == 3
+        assert again.lines[-1].startswith("refuse: cooldown after a restart until ")
+        assert len(journal(box)["runs"]) == 1
+
+
+async def test_run_where_nothing_is_wrong() -> None:
+    async with boxed() as box:
+        before = uids(box)
+        ran = await runbook(box.write_config(config(box)), "run", "cf")
+        assert ran.code == 0
+        assert ran.lines[-1].startswith("not-needed (reachable)")
+        nothing_deleted(box, before)
+
+
+async def test_observing() -> None:
+    """Also where no mode was chosen; and it does not stand in the way of a real one."""
+    async with boxed() as box:
+        document = config(box, remediation=QUICK)
+        del document["remediation"]["mode"]
+        undecided = box.write_config(document, name="undecided.yaml")
+        before = uids(box)
+        await break_it(box)
+        ran = await runbook(undecided, "run", "cf", "--observe")
+        assert ran.code == 0, ran
+        assert "it would have deleted diego-api-0, diego-api-1" in ran.lines[-1]
+        nothing_deleted(box, before)
+
+        refused = await runbook(undecided, "run", "cf")
+        assert refused.code == 2
+        assert "remediation.mode is not set" in refused.errors
+        nothing_deleted(box, before)
+
+        decided = box.write_config(config(box, remediation=QUICK))
+        assert (await runbook(decided, "run", "cf")).code == 0
+        healed(box, before)
+
+
+async def test_run_that_proves_nothing_and_run_that_fails() -> None:
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=QUICK | {"await_ready": {"timeout": "1500ms"}}))
+        before = uids(box)
+        await break_it(box)
+        box.fault("no-nc")
+        ran = await runbook(path, "run", "cf")
+        assert ran.code == 3
+        assert ran.lines[-1].startswith("unproven (nc-missing)")
+        nothing_deleted(box, before)
+
+        box.fault("yes-nc")
+        box.fault("label-none")
+        ran = await runbook(path, "run", "cf")
+        assert ran.code == 1
+        assert ran.lines[-1].startswith("failed (no-active-label)")
+
+
+async def test_run_beside_a_webhook() -> None:
+    """The webhook holds the lease and executes; the command follows, with the webhook's config and mode."""
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        before = uids(box)
+        await break_it(box)
+        async with serving(path) as webhook:
+            await webhook.until_metrics({"diego_webhook_leader{foundation=cf}": 1})
+            ran = await runbook(path, "run", "cf")
+            assert ran.code == 0, ran
+            assert ran.lines[-1].startswith("recovered")
+            assert [step for step in STEPS if any(step in line for line in ran.lines)] == STEPS
+            healed(box, before)
+            run = await webhook.ended()
+            assert run["asked_by"] == ME
+            counted = "diego_remediation_runs_total{foundation=cf,outcome=recovered,runbook=restart-diego-api}"
+            assert (await webhook.metrics())[counted] == 1
+
+
+async def test_run_while_a_run_is_under_way() -> None:
+    """It joins."""
+    slow = {"confirm": {"attempts": 8, "interval": "300ms"}}
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=slow))
+        before = uids(box)
+        await break_it(box)
+        async with serving(path) as webhook:
+            await fire(webhook)
+            begun_run = await webhook.reached("confirm-unreachable")
+            ran = await runbook(path, "run", "cf")
+            assert ran.code == 0, ran
+            assert ran.lines[0] == f"join: run {begun_run['id']} is under way"
+            assert ran.lines[-1].startswith("recovered")
+            assert len(await webhook.runs()) == 1
+            healed(box, before)
+
+
+async def test_an_interrupted_run_is_taken_up_again() -> None:
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        before = uids(box)
+        trap = at_delete(box, 2, lambda: box.fault("never-ready", "diego-api-1"))
+        await break_it(box)
+        process = await begun("webhook.cli", "run", "cf", "--config.file", str(path))
+        await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
+        process.send_signal(signal.SIGINT)
+        stopped = await ended(process)
+        assert stopped.code == 130
+        assert "taken up again" in stopped.errors
+        assert journal(box)["runs"][-1]["outcome"] is None
+
+        box.fault("may-be-ready", "diego-api-1")
+        async with serving(path) as webhook:
+            assert (await webhook.ended())["outcome"] == "recovered"
+        assert {each.uid for each in deletions(box)} == set(before.values())
+        assert len(deletions(box)) == 2
+        assert whole(box)
+
+
+async def test_history_and_show() -> None:
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=QUICK))
+        assert (await runbook(path, "history")).lines == ["no run of cf yet"]
+        await break_it(box)
+        for _ in range(2):
+            assert (await runbook(path, "run", "cf")).code == 0
+        last, first = reversed(journal(box)["runs"]), journal(box)["runs"][0]
+        newest = next(last)
+        await runbook(path, "pause", "cf", "--reason", "lunch")
+
+        told = await runbook(path, "history", "cf")
+        assert newest["id"] in told.lines[0]
+        assert "not-needed (reachable)" in told.lines[0]
+        assert first["id"] in told.lines[1]
+        assert f"recovered  asked by {ME}" in told.lines[1]
+        assert f"paused by {ME}: lunch" in told.output
+
+        as_json = json.loads((await runbook(path, "history", "-o", "json")).output)
+        assert [run["id"] for run in as_json["runs"]] == [newest["id"], first["id"]]
+
+        shown = await runbook(path, "show", first["id"])
+        assert shown.code == 0
+        for words in (*STEPS, "diego-api-0", *(pod["uid"] for pod in first["pods"]), "lost the lock database"):
+            assert words in shown.output
+        as_json = json.loads((await runbook(path, "show", first["id"], "-o", "json")).output)
+        assert (as_json["id"], as_json["outcome"], len(as_json["steps"])) == (first["id"], "recovered", 6)
+        unknown = await runbook(path, "show", "cf-none")
+        assert (unknown.code, unknown.output) == (2, "")
+
+
+async def test_pause_resume_and_reset_are_on_record_with_who_did_it() -> None:
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        for arguments, said in (
+            (("pause", "cf", "--reason", "we look"), f"cf: paused by {ME}: we look"),
+            (("resume", "cf"), f"cf: resumed by {ME}"),
+            (("reset", "cf"), f"cf: breaker reset by {ME}"),
+        ):
+            done = await runbook(path, *arguments)
+            assert (done.code, done.lines) == (0, [said])
+            assert journal(box)["notes"][-1]["text"] == said.removeprefix("cf: ")
+        assert writes(box) <= BOOKS | COURTESY
+        box.deny("update", "configmaps")
+        forbidden = await runbook(path, "pause", "cf", "--reason", "we look")
+        assert forbidden.code == 3
+        assert "403" in forbidden.errors
+        assert journal(box)["paused"] is None
+
+
+async def test_explain() -> None:
+    """The document's steps with the foundation's own names, and no cluster asked."""
+    async with boxed() as box:
+        box.fault("api-kill")
+        path = box.write_config(config(box, profile="cfee-1"))
+        told = await runbook(path, "explain", "cf")
+        assert told.code == 0
+        assert [line[0] for line in told.lines if line[:2].rstrip(".").isdecimal()] == list("12345678")
+        for each in (
+            "kubectl get pod -n cf",
+            f"kubectl exec -n cf api-0 -- nc -zv {box.bbs_host} 8889",
+            "kubectl delete pod -n cf diego-locket-0",
+            "kubectl delete pod -n cf diego-api-0",
+            "kubectl get pod -n cf -L skiff-role-active",
+        ):
+            assert each in told.output
+        assert (await runbook(path, "explain")).lines == told.lines
+
+
+async def test_usage_and_config(tmp_path: Path) -> None:
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        for verb in ("check", "run", "resume", "reset", "explain", "history"):
+            unknown = await runbook(path, verb, "elsewhere")
+            assert (unknown.code, unknown.output) == (2, "")
+            assert unknown.errors == "diego-runbook: there is no foundation elsewhere in the config; it has cf\n"
+        for wrong in ((), ("chek", "cf"), ("check",), ("pause", "cf"), ("history", "-o", "yaml"), ("approve", "x")):
+            assert (await runbook(path, *wrong)).code == 2, wrong
+        bad = tmp_path / "bad.yaml"
+        bad.write_text("foundations: [{name: CF}]\n")
+        ended = await runbook(bad, "check", "cf")
+        assert ended.code == 2
+        assert ended.errors.startswith(f"{bad}:1: foundations[0].name: ")
+        assert (await command("webhook.cli", "--version")).output.startswith("diego-runbook ")
+        assert (await command("webhook.cli", "--help")).code == 0
