@@ -218,18 +218,21 @@ class Execution:
         wait = _MIN_WAIT
         while True:
             try:
-                return await call()
+                async with asyncio.timeout_at(deadline):
+                    return await call()
+            except TimeoutError:
+                raise self._out_of_reach(f"no answer within {patience:g} s") from None
             except KubernetesError as error:
                 if deadline is not None and loop.time() >= deadline:
-                    raise self._out_of_reach(error) from error
+                    raise self._out_of_reach(str(error)) from error
                 log.warning("the journal can't be reached", extra={"run": self.run.id, "error": str(error)})
             await asyncio.sleep(wait)
             wait = min(wait * 2, _MAX_WAIT)
 
-    def _out_of_reach(self, error: KubernetesError) -> End:
+    def _out_of_reach(self, why: str) -> End:
         if self.run.disruptive:
-            return End(Outcome.FAILED, "deadline", f"the journal can't be reached: {error}")
-        return End(Outcome.UNPROVEN, "api-unreachable", f"the journal can't be reached: {error}")
+            return End(Outcome.FAILED, "deadline", f"the journal can't be reached: {why}")
+        return End(Outcome.UNPROVEN, "api-unreachable", f"the journal can't be reached: {why}")
 
 
 def _begun(run: Run, opened: StepRecord) -> Run:

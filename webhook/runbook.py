@@ -14,6 +14,7 @@ from random import Random
 
 import msgspec
 
+from exporter.assess import pod_serves, pods_of
 from exporter.clock import Clock
 from exporter.config import Foundation
 from exporter.kube_api import ApiError, KubernetesError
@@ -108,16 +109,16 @@ class Runbook:
 
         Before CFEE 2.0 the diego-locket-x pods are restarted in the same way, first; then diego-api, unless the BBS is
         reachable by then. A pod is only deleted on a fresh proof: where a run was resumed, or an entry was waited for,
-        it is proved again, and what has become reachable is spared.
+        it is proved again. What serves by then is spared.
         """
         if not self.execution.run.disruptive:
             await self._pre_flight()
         elif self._left(entry) and (self.resumed or entry != self.foundation.restart[0]):
             attempt = await self._prove()
-            if attempt.verdict is Verdict.REACHABLE:
-                return await self._spare(entry)
             view = await self._look()
-            if (tripped := leadership_refusal(view, self.foundation, now=self.clock.now())) is not None:
+            if attempt.verdict is Verdict.REACHABLE:
+                await self._spare(entry, view)
+            elif (tripped := leadership_refusal(view, self.foundation, now=self.clock.now())) is not None:
                 raise End(Outcome.FAILED, tripped.reason, tripped.detail)
         for pod in self._left(entry):
             await delete_listed(pod, execution=self.execution, writer=self.writer)
@@ -177,10 +178,14 @@ class Runbook:
     async def _look(self) -> FoundationView:
         """A fresh look, tried again for a while. Raises End where the API server does not answer, or forbids it."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.execution.patience
+        # The probes of a look may take their whole time-out.
+        deadline = loop.time() + self.execution.patience + self.foundation.bbs.timeout
         while True:
             try:
-                return await look(self.writer, self.foundation, clock=self.clock, dial=self.dial)
+                async with asyncio.timeout_at(deadline):
+                    return await look(self.writer, self.foundation, clock=self.clock, dial=self.dial)
+            except TimeoutError:
+                raise self._unproven("api-unreachable", "no answer to a look at the foundation") from None
             except KubernetesError as error:
                 if isinstance(error, ApiError) and error.status in {401, 403}:
                     raise self._unproven("forbidden", str(error)) from error
@@ -252,16 +257,24 @@ class Runbook:
             names = ", ".join(pod.name for pod in pods)
             raise End(Outcome.OBSERVED, "observe", f"mode observe: it would have deleted {names}")
 
-    async def _spare(self, entry: str) -> str:
-        """Leaves the rest of an entry alone: the BBS is reachable by now."""
-        spared = []
+    async def _spare(self, entry: str, view: FoundationView) -> None:
+        """Leaves alone what is not to go any more: the BBS is reachable by now.
+
+        Of an entry that was not begun that is every pod. One that was begun is finished, since the document restarts
+        all pods and a wedged standby is none; but not a pod that serves, or of which that is not known.
+        """
+        begun = any(pod.intent for pod in self._listed(entry))
+        seen = {pod.uid: pod for pod in pods_of(view, self.foundation.restart)}
         for pod in self._left(entry):
+            found = seen.get(pod.uid)
+            serves = found is not None and pod_serves(
+                view, found, now=self.clock.now(), staleness=self.foundation.staleness
+            )
+            if begun and serves is False:
+                continue
             gone = await fate(pod, writer=self.writer) if pod.intent else None  # its delete may have been sent
-            if gone is None:
-                spared.append(pod.name)
             answer = gone or "spared"
             await self.execution.save(partial(answered, uid=pod.uid, answer=answer, deleted=gone is not None))
-        return f"the BBS is reachable by now: {', '.join(spared) or 'no pod'} spared"
 
     def _listed(self, entry: str) -> tuple[PodRecord, ...]:
         return tuple(pod for pod in self.execution.run.pods if pod.statefulset == entry)

@@ -34,11 +34,11 @@ class Cf(RawKube):
         self.token_file = folder / "token"
         self._cluster = cluster
         self._audited = len(cluster.audit())
-        self._broken = False
+        self._faults: set[str] = set()
         self.originals: dict[str, str] = {}  # the diego-api pods' UIDs by name, as the test found them
 
     async def fault(self, name: str) -> None:
-        self._broken = True
+        self._faults.add(name)
         await self._cluster.fault(name)
 
     async def kubectl(self, *arguments: str, given: str = "") -> str:
@@ -149,9 +149,10 @@ class Cf(RawKube):
         return webhook
 
     async def mend(self) -> None:
-        """Undoes what the test has broken, restarts the pods (which may be wedged), and forgets the runs."""
-        if self._broken:
+        """Undoes what the test has broken, restarts the pods that are wedged, and forgets the runs."""
+        if self._faults:
             await self.fault("clear")
+        if "locket-db-down" in self._faults and set(self.originals.values()) & set((await self.uids()).values()):
             await self.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
         records = [f"{kind}/{audit.JOURNAL}" for kind in ("configmap", "lease")]
         await self.kubectl("-n", "cf", "delete", "--ignore-not-found", *records)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.sandbox import Sandbox
 from tests.support import audit
-from tests.support.incidents import boxed, break_it, config, fire, patch, settled, side_by_side, uids
+from tests.support.incidents import boxed, break_it, config, diego_api, fire, patch, settled, side_by_side, uids
 from tests.support.programs import runbook, serving, until
 
 HEALTHY, UNREACHABLE, UNKNOWN, DEGRADED = 0, 1, 3, 4

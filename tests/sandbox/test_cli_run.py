@@ -234,12 +234,13 @@ async def test_explain() -> None:
 async def test_usage_and_config(tmp_path: Path) -> None:
     async with boxed() as box:
         path = box.write_config(config(box))
-        for verb in ("check", "run", "resume", "reset", "explain", "history"):
-            unknown = await runbook(path, verb, "elsewhere")
+        verbs = ("check", "run", "resume", "reset", "explain", "history")
+        for unknown in await asyncio.gather(*(runbook(path, verb, "elsewhere") for verb in verbs)):
             assert (unknown.code, unknown.output) == (2, "")
             assert unknown.errors == "diego-runbook: there is no foundation elsewhere in the config; it has cf\n"
-        for wrong in ((), ("chek", "cf"), ("check",), ("pause", "cf"), ("history", "-o", "yaml"), ("approve", "x")):
-            assert (await runbook(path, *wrong)).code == 2, wrong
+        wrong = ((), ("chek", "cf"), ("check",), ("pause", "cf"), ("history", "-o", "yaml"), ("approve", "x"))
+        misused = await asyncio.gather(*(runbook(path, *words) for words in wrong))
+        assert [each.code for each in misused] == [2] * len(wrong)
         bad = tmp_path / "bad.yaml"
         bad.write_text("foundations: [{name: CF}]\n")
         ended = await runbook(bad, "check", "cf")

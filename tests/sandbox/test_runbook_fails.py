@@ -14,7 +14,6 @@ from tests.support.incidents import (
     break_it,
     config,
     deletions,
-    events,
     fire,
     fully_ready,
     healed,
@@ -22,6 +21,7 @@ from tests.support.incidents import (
     patch,
     settled,
     side_by_side,
+    told,
     uids,
     whole,
 )
@@ -132,7 +132,7 @@ async def _fails(case: Failing) -> None:
         assert (run["steps"][-1]["name"], run["steps"][-1]["result"]) == (case.step, "failed")
         asked = [each for each in deletions(box) if each.code == 200]
         assert asked == [Deletion(*item, 200) for item in list(before.items())[: case.deleted]]
-        assert [event for event in events(box) if event[:2] == ("Warning", "RunEnded")]
+        assert [kind for kind, _, _ in await told(box, "RunEnded")] == ["Warning"]
 
         box.mishaps.failures.clear()
         case.mend(box)

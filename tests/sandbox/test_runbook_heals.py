@@ -15,6 +15,7 @@ from tests.support.incidents import (
     fire,
     healed,
     journal,
+    told,
     uids,
     whole,
     writes,
@@ -80,14 +81,14 @@ async def test_metrics_events_and_evidence_tell_of_it() -> None:
         expected["diego_bbs_probes_total{foundation=cf,result=success,vantage=cloud_controller}"] = 4
         refused = "diego_bbs_probes_total{foundation=cf,result=refused,vantage=cloud_controller}"
         assert changed.pop(refused) >= 6  # the Service may take a moment to follow the label
-        counted = {
-            name: value for name, value in changed.items() if name.startswith("diego_") and "_seconds" not in name
-        }
+        counted = {name: value for name, value in changed.items() if name.partition("{")[0].endswith("_total")}
+        counted = {name: value for name, value in counted.items() if name.startswith("diego_")}
         assert counted == expected
         assert after["diego_bbs_tcp_reachable{foundation=cf,vantage=cloud_controller}"] == 1
         assert after["diego_remediation_run_in_progress{foundation=cf}"] == 0
         assert after["diego_remediation_last_run_timestamp_seconds{foundation=cf,outcome=recovered}"] > 0
 
+        await told(box, "RunEnded")
         assert [(kind, reason) for kind, reason, _ in events(box)] == [("Normal", "Restarted"), ("Normal", "RunEnded")]
         assert all(run["id"] in text for _, _, text in events(box))
         shown = await runbook(webhook.config, "show", run["id"])

@@ -192,6 +192,16 @@ def events(box: Sandbox) -> list[tuple[str, str, str]]:
     ]
 
 
+async def told(box: Sandbox, reason: str) -> list[tuple[str, str, str]]:
+    """The events with this reason, of which there will be at least one: it comes after the fact is on record."""
+
+    async def look() -> list[tuple[str, str, str]]:
+        return [event for event in events(box) if event[1] == reason]
+
+    found: list[tuple[str, str, str]] = await until(look, what=f"an event {reason}")
+    return found
+
+
 def healed(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
     """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
     assert sorted(deletions(box), key=lambda each: each.pod) == [

@@ -44,14 +44,17 @@ class MemoryCluster(MemoryKubernetes):
 
     def terminate(self, pod: Pod) -> None:
         """As a kubelet that takes its time."""
-        metadata = msgspec.structs.replace(pod.metadata, deletion_timestamp="2026-01-31T03:04:05Z")
-        self._objects["pods"][pod.name] = msgspec.structs.replace(pod, metadata=metadata)
+        self._change(pod, deletion_timestamp="2026-01-31T03:04:05Z")
 
     def replace_pod(self, name: str, *, uid: str) -> None:
         """As a StatefulSet's controller that has created the pod anew."""
-        pod = self.pod(name)
-        metadata = msgspec.structs.replace(pod.metadata, uid=uid, deletion_timestamp=None)
-        self._objects["pods"][name] = msgspec.structs.replace(pod, metadata=metadata)
+        self._change(self.pod(name), uid=uid, deletion_timestamp=None)
+
+    def _change(self, pod: Pod, **metadata: str | None) -> None:
+        self.version += 1
+        changed = msgspec.structs.replace(pod.metadata, resource_version=str(self.version), **metadata)
+        self._objects["pods"][pod.name] = msgspec.structs.replace(pod, metadata=changed)
+        self._tell("MODIFIED", "pods", self._objects["pods"][pod.name])
 
     def delete_pod(self, name: str, uid: str) -> Deleted:
         if name not in self._objects["pods"]:

@@ -177,7 +177,7 @@ def test_listeners_decide_and_labels_hint(
     labels: tuple[str, str], serves: dict[str, bool | None], expected: str | None
 ) -> None:
     pods = [a_pod("diego-api", number, active=label) for number, label in enumerate(labels)]
-    seen = view(component("diego-api", *pods), **serves)
+    seen = view(component("diego-api", *pods), **serves)  # type: ignore[arg-type] # no pod has that name
 
     found = leadership_refusal(seen, CF, now=NOW)
 

@@ -77,8 +77,8 @@ def test_the_words_name_the_check_and_the_place(pods: tuple[Pod, ...], expected:
 
 def test_a_pod_that_was_never_scheduled_says_why() -> None:
     conditions = [
+        {"type": "Initialized", "status": "True", "reason": "Irrelevant"},
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"},
-        {"type": "Ready", "status": "True", "reason": "Irrelevant"},
     ]
     pending = a_pod("diego-api", 1, uid="new-1", ready=0, phase="Pending", conditions=conditions)
     without_statuses = Pod(
@@ -151,7 +151,9 @@ def test_min_ready_is_of_diego_api_and_of_nothing_else() -> None:
     settings = foundation(diego_api={"min_ready": 1}, restart=("diego-locket", "diego-api"))
     locket = component("diego-locket", a_pod("diego-locket", 0), a_pod("diego-locket", 1, ready=0))
 
-    found = lacking({"diego-locket": locket}, "diego-locket", gone=(), foundation=settings, final=False)
+    both = {"diego-locket": locket, "diego-api": component("diego-api", LEADER, PASSIVE)}
+
+    found = lacking(both, "diego-locket", gone=(), foundation=settings, final=False)
 
     assert found.startswith("not-ready diego-locket-1")
 

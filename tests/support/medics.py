@@ -1,0 +1,102 @@
+"""A medic on a foundation in memory: its journal, its lease, and a BBS that is healed by a restart."""
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from exporter.config import Foundation
+from exporter.model import Pod, ProbeResult
+from tests.support.clocks import LoopClock
+from tests.support.foundations import BBS, endpoints, foundation, pod, statefulset
+from tests.support.memory_writer import TIMED_OUT, MemoryCluster, MemoryWriter, Mishap
+from tests.support.moments import NOON
+from webhook.kube import ExecResult
+from webhook.medic import Medic, Surroundings, journal_name
+from webhook.metrics import Counters, RunMetrics
+from webhook.store import Store
+
+FAST = {
+    "mode": "auto",
+    "confirm": {"attempts": 2, "interval": "10s"},
+    "verify": {"attempts": 2, "interval": "2s", "timeout": "60s"},
+}
+REFUSED = ExecResult(1, f"nc: connect to {BBS} port 8889 (tcp) failed: Connection refused\n")
+SUCCEEDED = ExecResult(0, f"Connection to {BBS} 8889 port [tcp/*] succeeded!\n")
+RESTART = 20.0
+"""Seconds that a deleted pod takes to come back, fully ready."""
+
+
+class BrokenFoundation(MemoryCluster):
+    """No BBS listens, though one is labelled active, until both diego-api pods have been replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("diego-api", "api"):
+            body = statefulset(name)
+            body["status"] = {"observedGeneration": 1}
+            self.put("statefulsets", **body)
+            for number in range(2):
+                active = ("false" if number else "true") if name == "diego-api" else None
+                self.put("pods", **pod(name, number, active=active, ip=f"10.0.{len(name)}.{number + 1}"))
+        self.put("services", metadata={"name": "diego-api"})
+        self.put("endpoints", **endpoints("10.0.9.1"))
+        self.on_delete = self._restart
+        self.healing = True
+
+    @property
+    def healed(self) -> bool:
+        return self.healing and all(self.pod(f"diego-api-{number}").uid.startswith("new-") for number in range(2))
+
+    def _restart(self, deleted: Pod) -> None:
+        self.terminate(deleted)
+        loop = asyncio.get_running_loop()
+        loop.call_later(RESTART, self.replace_pod, deleted.name)
+
+    def replace_pod(self, name: str, *, uid: str = "") -> None:
+        super().replace_pod(name, uid=uid or f"new-{self.version}")
+
+    def answer(self, _pod: str, _container: str, _argv: tuple[str, ...]) -> ExecResult:
+        return SUCCEEDED if self.healed else REFUSED
+
+    async def dial(self, host: str, _port: int, *, timeout: float) -> tuple[ProbeResult, str]:
+        """The first diego-api pod serves, once all is healed."""
+        await asyncio.sleep(min(0.001, timeout))
+        listens = self.healed and host in (BBS, self.pod("diego-api-0").ip)
+        return (ProbeResult.SUCCESS if listens else ProbeResult.REFUSED), host
+
+
+@dataclass
+class Program:
+    """One program that works on a foundation: its connection, its medic, its metrics."""
+
+    cluster: BrokenFoundation
+    settings: Foundation = field(default_factory=lambda: foundation(remediation=FAST))
+    identity: str = "a"
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self.writer = MemoryWriter(self.cluster)
+        self.writer.answers = self.cluster.answer
+        self.store = Store(name=journal_name(self.settings), foundation=self.settings.name, writer=self.writer)
+        around = Surroundings(
+            writer=self.writer,
+            clock=LoopClock(NOON.timestamp()),
+            dial=self.cluster.dial,
+            random=Random(1),
+            identity=self.identity,
+            metrics=RunMetrics(Counters(self.registry), self.settings.name),
+            observe_probe=lambda _probe, _reachable: None,
+        )
+        self.medic = Medic(foundation=self.settings, store=self.store, around=around)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, {"foundation": self.settings.name, **labels})
+
+    async def kill(self, task: "asyncio.Task[Any]") -> None:
+        """As SIGKILL does: nothing more reaches the cluster."""
+        self.writer.mishap = lambda _call: Mishap(TIMED_OUT)
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,0 +1,453 @@
+"""A run's record: each step before it is taken and after it, whatever the API server does to the writing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+import pytest
+
+from exporter.kube_api import ApiError
+from tests.support.executing import EPOCH, UIDS, Bench, bench, holding_on, listed, open_run
+from tests.support.foundations import foundation
+from tests.support.memory_writer import JOURNAL, TIMED_OUT, MemoryWriter
+from tests.support.moments import at, person
+from webhook import journal as journals
+from webhook.execution import PATIENCE, End
+from webhook.journal import MAX_TEXT, Journal, Outcome, Run, Step, StepRecord, StepResult
+from webhook.lease import RENEW_DEADLINE
+from webhook.store import FencedError, JournalLostError, Store
+
+pytestmark = pytest.mark.looptime
+
+STEP = Step.CHECK_CLOUD_CONTROLLER
+RECOVERED = End(Outcome.RECOVERED, "", "restarted")
+
+
+@pytest.fixture
+async def at_work() -> AsyncIterator[Bench]:
+    """A run that has deleted nothing yet, whose lease goes on being renewed."""
+    made = await bench()
+    renewal = holding_on(made.held)
+    yield made
+    renewal.cancel()
+
+
+@pytest.fixture
+async def disruptive() -> AsyncIterator[Bench]:
+    """A run that has deleted one of its two pods."""
+    made = await bench(open_run(pods=listed(intended=1, answered=1)))
+    renewal = holding_on(made.held)
+    yield made
+    renewal.cancel()
+
+
+async def says(text: str = "as it is") -> str:
+    await asyncio.sleep(1)
+    return text
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def put(made: Bench, journal: Journal) -> None:
+    made.cluster.put_journal(journal)
+
+
+def pause(made: Bench) -> None:
+    put(made, journals.pause(made.cluster.journal(), by="ann", reason="maintenance", now=at(0)))
+
+
+def withdraw(made: Bench) -> None:
+    journal = made.cluster.journal()
+    put(made, journals.update_run(journal, msgspec.structs.replace(journal.runs[-1], alerts={"a": False})))
+
+
+def unreachable(made: Bench, *, seconds: float | None = None) -> None:
+    """The API server does not answer any more; for so long, or for ever."""
+    for call in ("get configmaps", "update configmaps"):
+        made.writer.fail(call, times=-1)
+    if seconds is not None:
+        asyncio.get_running_loop().call_later(seconds, made.writer.heal)
+
+
+async def ended_by(made: Bench, what: str = "checkpoint") -> tuple[Outcome, str]:
+    with pytest.raises(End) as end:
+        await (made.execution.checkpoint() if what == "checkpoint" else made.execution.intend(UIDS[0]))
+    return end.value.outcome, end.value.reason
+
+
+# ---- steps
+
+
+async def test_a_step_is_on_record_before_it_is_taken_and_after_it(at_work: Bench) -> None:
+    async def work() -> str:
+        during.append(at_work.on_record())
+        return await says()
+
+    during: list[Run] = []
+    await at_work.execution.step(STEP, work)
+
+    assert [run.step for run in during] == [STEP]
+    assert [run.steps for run in during] == [(StepRecord(name=STEP, started=at(0)),)]
+    assert at_work.on_record().steps == (
+        StepRecord(name=STEP, started=at(0), ended=at(1), result=StepResult.OK, detail="as it is"),
+    )
+    assert at_work.metric("steps_total", step=STEP, result="ok") == 1
+    assert at_work.metric("step_duration_seconds_sum", step=STEP) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Outcome.FAILED, StepResult.FAILED),
+        (Outcome.UNPROVEN, StepResult.FAILED),
+        (Outcome.NOT_NEEDED, StepResult.STOPPED),
+        (Outcome.OBSERVED, StepResult.STOPPED),
+        (Outcome.REFUSED, StepResult.STOPPED),
+        (Outcome.CANCELLED, StepResult.STOPPED),
+    ],
+)
+async def test_the_step_that_ends_the_run_ends_with_it(at_work: Bench, outcome: Outcome, expected: StepResult) -> None:
+    async def work() -> str:
+        await asyncio.sleep(1)
+        raise End(outcome, "reason", "in words")
+
+    with pytest.raises(End) as end:
+        await at_work.execution.step(STEP, work)
+    await at_work.execution.end(end.value)
+
+    (step,) = at_work.on_record().steps
+    assert (step.result, step.detail, step.ended) == (expected, "in words", at(1))
+    assert at_work.metric("steps_total", step=STEP, result=expected) == 1
+
+
+async def test_a_defect_ends_its_step_as_failed(at_work: Bench) -> None:
+    async def work() -> str:
+        raise ZeroDivisionError("a defect")
+
+    with pytest.raises(ZeroDivisionError):
+        await at_work.execution.step(STEP, work)
+    await at_work.execution.end(End(Outcome.UNPROVEN, "internal-error"))
+
+    (step,) = at_work.on_record().steps
+    assert (step.result, step.detail) == (StepResult.FAILED, "ZeroDivisionError: a defect")
+
+
+@pytest.mark.parametrize(
+    "interruption", [FencedError("later holder"), JournalLostError("gone"), asyncio.CancelledError()]
+)
+async def test_a_step_that_is_interrupted_stays_open_for_whoever_takes_it_up(
+    at_work: Bench, interruption: BaseException
+) -> None:
+    async def work() -> str:
+        raise interruption
+
+    with pytest.raises(type(interruption)):
+        await at_work.execution.step(STEP, work)
+    assert [step.ended for step in at_work.on_record().steps] == [None]
+    assert at_work.metric("steps_total", step=STEP, result="interrupted") == 1
+    assert at_work.metric("steps_total", step=STEP, result="failed") == 0
+
+    await asyncio.sleep(1)
+    successor = await bench(cluster=at_work.cluster)
+    await successor.execution.step(STEP, says)
+
+    assert [(step.name, step.result) for step in successor.on_record().steps] == [
+        (STEP, StepResult.INTERRUPTED),
+        (STEP, StepResult.OK),
+    ]
+
+
+async def test_steps_follow_each_other(at_work: Bench) -> None:
+    for step in (Step.RESTART, Step.AWAIT_READY, Step.RESTART):
+        await at_work.execution.step(step, says)
+
+    assert [step.name for step in at_work.on_record().steps] == [Step.RESTART, Step.AWAIT_READY, Step.RESTART]
+    assert at_work.on_record().step == Step.RESTART
+
+
+async def test_a_step_whose_record_was_not_confirmed_is_there_once(at_work: Bench) -> None:
+    """The answer to the write is lost, at its beginning and at its end."""
+    at_work.writer.fail("update configmaps", effective=True)
+    await at_work.execution.step(STEP, says)
+    at_work.writer.fail("update configmaps", effective=True, times=2)
+    await at_work.execution.step(Step.RESTART, says)
+
+    assert [(step.name, step.result) for step in at_work.on_record().steps] == [
+        (STEP, StepResult.OK),
+        (Step.RESTART, StepResult.OK),
+    ]
+
+
+async def test_what_others_write_meanwhile_is_not_lost(at_work: Bench) -> None:
+    other = Store(name=JOURNAL, foundation="cf", writer=MemoryWriter(at_work.cluster))
+
+    async def work() -> str:
+        await other.update(lambda journal: (journals.note(journal, "an alert", at(0)), None))
+        withdraw(at_work)
+        return "done"
+
+    await at_work.execution.step(STEP, work)
+
+    assert [each.text for each in at_work.cluster.journal().notes] == ["an alert"]
+    assert at_work.on_record().alerts == at_work.execution.run.alerts == {"a": False}
+
+
+async def test_words_are_cut_to_what_a_journal_bears(at_work: Bench) -> None:
+    await at_work.execution.step(STEP, lambda: says("x" * 10_000))
+    await at_work.execution.end(End(Outcome.FAILED, "r" * 10_000, "d" * 10_000))
+
+    run = at_work.on_record()
+    assert [len(text) for text in (run.steps[0].detail, run.reason, run.detail)] == [MAX_TEXT] * 3
+
+
+# ---- checkpoints
+
+
+async def test_where_nothing_stands_against_it_a_checkpoint_passes(at_work: Bench, disruptive: Bench) -> None:
+    for made in (at_work, disruptive):
+        before = made.writer.calls["get configmaps"]
+        await made.execution.checkpoint()
+        assert made.writer.calls["get configmaps"] == before + 1, "the journal must be read afresh"
+
+
+async def test_a_pause_refuses_before_the_first_delete(at_work: Bench) -> None:
+    pause(at_work)
+
+    assert await ended_by(at_work) == (Outcome.REFUSED, "paused")
+
+
+async def test_a_pause_stops_further_deletes(disruptive: Bench) -> None:
+    pause(disruptive)
+
+    assert await ended_by(disruptive) == (Outcome.FAILED, "paused after 1 of 2")
+
+
+async def test_resolved_alerts_cancel_before_the_first_delete(at_work: Bench) -> None:
+    withdraw(at_work)
+
+    assert await ended_by(at_work) == (Outcome.CANCELLED, "resolved")
+
+
+async def test_resolved_alerts_do_not_stop_a_restart(disruptive: Bench) -> None:
+    withdraw(disruptive)
+
+    await disruptive.execution.checkpoint()
+
+
+async def test_a_person_does_not_withdraw_as_alerts_do() -> None:
+    made = await bench(open_run(person=person(0), alerts={"a": False}))
+
+    await made.execution.checkpoint()
+
+
+async def test_without_a_valid_lease_nothing_goes_on() -> None:
+    made = await bench()
+    await asyncio.sleep(RENEW_DEADLINE - 0.1)
+    await made.execution.checkpoint()
+    await asyncio.sleep(0.1)
+
+    with pytest.raises(FencedError):
+        await made.execution.checkpoint()
+
+
+async def test_a_lease_that_ran_out_while_the_journal_was_read_is_noticed() -> None:
+    made = await bench()
+    made.writer.latency = lambda: RENEW_DEADLINE
+
+    with pytest.raises(FencedError):
+        await made.execution.checkpoint()
+
+
+@pytest.mark.parametrize("call", ["checkpoint", "intend", "save", "end"])
+async def test_a_later_holder_fences(at_work: Bench, call: str) -> None:
+    put(at_work, msgspec.structs.replace(at_work.cluster.journal(), epoch=EPOCH + 1))
+    attempts: dict[str, Callable[[], Awaitable[object]]] = {
+        "checkpoint": at_work.execution.checkpoint,
+        "intend": lambda: at_work.execution.intend(UIDS[0]),
+        "save": lambda: at_work.execution.save(lambda run: msgspec.structs.replace(run, evidence="late")),
+        "end": lambda: at_work.execution.end(RECOVERED),
+    }
+    before = at_work.cluster.journal()
+
+    with pytest.raises(FencedError):
+        await attempts[call]()
+
+    assert at_work.cluster.journal() == before
+
+
+@pytest.mark.parametrize("call", ["checkpoint", "intend", "save", "end"])
+async def test_a_run_that_another_has_ended_is_left_alone(at_work: Bench, call: str) -> None:
+    ended = open_run(outcome=Outcome.FAILED, ended=at(-1), reason="theirs")
+    put(at_work, msgspec.structs.replace(at_work.cluster.journal(), runs=(ended,)))
+    attempts: dict[str, Callable[[], Awaitable[object]]] = {
+        "checkpoint": at_work.execution.checkpoint,
+        "intend": lambda: at_work.execution.intend(UIDS[0]),
+        "save": lambda: at_work.execution.save(lambda run: run),
+        "end": lambda: at_work.execution.end(End(Outcome.FAILED, "ours")),
+    }
+
+    with pytest.raises(FencedError, match="not open any more"):
+        await attempts[call]()
+
+    assert at_work.on_record() == ended
+
+
+async def test_a_lost_journal_is_told(at_work: Bench) -> None:
+    await at_work.execution.checkpoint()
+    del at_work.cluster.config_maps[JOURNAL]
+
+    with pytest.raises(JournalLostError):
+        await at_work.execution.checkpoint()
+
+
+@pytest.mark.parametrize("call", ["checkpoint", "intend"])
+async def test_an_api_server_out_of_reach_proves_nothing(at_work: Bench, call: str) -> None:
+    unreachable(at_work)
+
+    assert await ended_by(at_work, call) == (Outcome.UNPROVEN, "api-unreachable")
+    assert RENEW_DEADLINE <= now() < RENEW_DEADLINE + 10
+    assert at_work.cluster.journal().disruptions == ()
+
+
+async def test_once_pods_are_gone_an_api_server_out_of_reach_is_a_failure(disruptive: Bench) -> None:
+    unreachable(disruptive)
+
+    assert await ended_by(disruptive) == (Outcome.FAILED, "deadline")
+    assert PATIENCE <= now() < PATIENCE + 10
+
+
+async def test_a_short_outage_is_waited_for(at_work: Bench) -> None:
+    unreachable(at_work, seconds=5)
+
+    await at_work.execution.checkpoint()
+    assert 5 <= now() < RENEW_DEADLINE
+
+
+# ---- intents
+
+
+async def test_an_intent_is_on_record(at_work: Bench) -> None:
+    await at_work.execution.intend(UIDS[1])
+
+    assert [pod.intent for pod in at_work.on_record().pods] == [None, at(0)]
+    assert at_work.execution.run == at_work.on_record()
+    assert [each.run for each in at_work.cluster.journal().disruptions] == ["cf-1"]
+
+
+async def test_an_intent_whose_answer_was_lost_counts_once(at_work: Bench) -> None:
+    at_work.writer.fail("update configmaps", effective=True)
+
+    await at_work.execution.intend(UIDS[0])
+    await at_work.execution.intend(UIDS[1])
+
+    assert len(at_work.cluster.journal().disruptions) == 1
+    assert all(pod.intent for pod in at_work.on_record().pods)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(pause, (Outcome.REFUSED, "paused")), (withdraw, (Outcome.CANCELLED, "resolved"))],
+)
+async def test_what_comes_between_checkpoint_and_intent_is_in_time(
+    at_work: Bench, change: Callable[[Bench], None], expected: tuple[Outcome, str]
+) -> None:
+    await at_work.execution.checkpoint()
+    change(at_work)
+
+    assert await ended_by(at_work, "intend") == expected
+    assert [pod.intent for pod in at_work.on_record().pods] == [None, None]
+
+
+# ---- the end
+
+
+async def test_the_end_is_on_record_counted_and_announced(at_work: Bench) -> None:
+    await at_work.execution.step(STEP, says)
+
+    ended = await at_work.execution.end(End(Outcome.FAILED, "no-active-label", "nobody leads"))
+
+    assert ended == at_work.on_record()
+    assert (ended.outcome, ended.reason, ended.detail, ended.ended) == (
+        Outcome.FAILED,
+        "no-active-label",
+        "nobody leads",
+        at(1),
+    )
+    assert at_work.metric("runs_total", runbook="restart-diego-api", outcome="failed") == 1
+    assert [(event["type"], event["reason"], event["message"]) for event in at_work.cluster.events] == [
+        ("Warning", "RunEnded", "run cf-1 ended: failed, no-active-label")
+    ]
+
+
+async def test_an_end_whose_answer_was_lost_is_counted_once(at_work: Bench) -> None:
+    at_work.writer.fail("update configmaps", effective=True)
+
+    ended = await at_work.execution.end(RECOVERED)
+
+    assert ended == at_work.on_record()
+    assert at_work.metric("runs_total", runbook="restart-diego-api", outcome="recovered") == 1
+    assert len(at_work.cluster.events) == 1
+
+
+async def test_the_end_is_written_however_long_it_takes(at_work: Bench) -> None:
+    unreachable(at_work, seconds=3600)
+
+    await at_work.execution.end(End(Outcome.UNPROVEN, "api-unreachable"))
+
+    assert 3600 <= now() < 3610
+    assert (at_work.on_record().outcome, at_work.on_record().ended) == (Outcome.UNPROVEN, at(0))
+
+
+async def test_an_event_that_can_not_be_made_is_done_without(at_work: Bench) -> None:
+    at_work.writer.fail("create events", ApiError(403, "Forbidden", "events"))
+
+    assert (await at_work.execution.end(RECOVERED)).outcome is Outcome.RECOVERED
+
+
+async def test_an_event_costs_three_seconds_at_most(at_work: Bench) -> None:
+    at_work.writer.before = lambda call: (
+        setattr(at_work.writer, "latency", lambda: 3600.0) if "events" in call else None
+    )
+
+    await at_work.execution.end(RECOVERED)
+
+    assert now() == 3
+
+
+async def test_a_disruptive_end_cools_down_and_may_open_the_breaker() -> None:
+    settings = foundation(remediation={"mode": "auto", "breaker": {"runs": 1, "window": "6h"}})
+    made = await bench(settings=settings)
+    await made.execution.intend(UIDS[0])
+    await asyncio.sleep(5)
+
+    await made.execution.end(RECOVERED)
+
+    journal = made.cluster.journal()
+    assert [(each.started, each.ended) for each in journal.disruptions] == [(at(0), at(5))]
+    assert journal.breaker_open == at(5)
+
+
+async def test_once_pods_are_gone_the_record_is_waited_for(disruptive: Bench) -> None:
+    unreachable(disruptive, seconds=600)
+
+    await disruptive.execution.step(Step.AWAIT_READY, says)
+
+    assert 600 <= now() < 620
+    assert [step.result for step in disruptive.on_record().steps] == [StepResult.OK]
+
+
+async def test_a_step_that_could_not_be_recorded_is_not_taken(at_work: Bench) -> None:
+    unreachable(at_work)
+    taken: list[bool] = []
+
+    async def work() -> str:
+        taken.append(True)
+        return ""
+
+    with pytest.raises(End) as end:
+        await at_work.execution.step(STEP, work)
+
+    assert (end.value.reason, taken) == ("api-unreachable", [])
+    assert str(TIMED_OUT) in end.value.detail
