@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 _STARTED = re.compile(r"msg=started .*address=127\.0\.0\.1:(\d+)")
 
 

@@ -16,7 +16,7 @@ import aiohttp
 
 from tests.support.exporting import samples
 
-DEADLINE = 60.0
+DEADLINE = 150.0
 """Seconds after which a test gives up waiting; nothing is expected to take that long."""
 _STARTED = re.compile(r"msg=started .*address=(\S*):(\d+)$")
 

@@ -12,7 +12,7 @@ from exporter.gauges import SHOWN, Look, expired
 from exporter.metrics import FoundationCollector, Instruments
 from exporter.model import Component, FoundationView, Probe, ProbeResult, Reading
 from tests.support.foundations import foundation, pod
-from tests.support.views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
+from tests.support.watched_views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
 
 RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
 

@@ -7,7 +7,7 @@ from exporter.gauges import Look
 from exporter.model import FoundationView
 from exporter.page import render
 from tests.support.foundations import foundation
-from tests.support.views import HEALTHY, LEADER, NOW, with_pods
+from tests.support.watched_views import HEALTHY, LEADER, NOW, with_pods
 
 
 def cells(view: FoundationView, *, error: str = "", now: float = NOW, **changes: object) -> list[tuple[str, str]]:

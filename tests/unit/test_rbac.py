@@ -7,7 +7,7 @@ import yaml
 
 from exporter.model import FoundationView
 from tests.support.foundations import foundation, pod
-from tests.support.views import LEADER, PASSIVE, component, components
+from tests.support.watched_views import LEADER, PASSIVE, component, components
 from webhook.permissions import Permission, needed
 
 OBJECTS: list[dict[str, Any]] = list(
