@@ -44,6 +44,14 @@ class Stored(Object, frozen=True):
 
     metadata: Metadata
 
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def uid(self) -> str:
+        return self.metadata.uid
+
 
 class ContainerSpec(Object, frozen=True):
     name: str
@@ -89,14 +97,6 @@ class PodStatus(Object, frozen=True):
 class Pod(Stored, frozen=True):
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
-
-    @property
-    def name(self) -> str:
-        return self.metadata.name
-
-    @property
-    def uid(self) -> str:
-        return self.metadata.uid
 
     @property
     def ip(self) -> str:
@@ -200,14 +200,6 @@ class StatefulSetStatus(Object, frozen=True):
 class StatefulSet(Stored, frozen=True):
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
-
-    @property
-    def name(self) -> str:
-        return self.metadata.name
-
-    @property
-    def uid(self) -> str:
-        return self.metadata.uid
 
     @property
     def one_after_another(self) -> bool:

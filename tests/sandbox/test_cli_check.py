@@ -111,7 +111,7 @@ SIGHTS = {
     ),
     "deletes are forbidden": Sight(
         fault=deny("delete", "pods", "diego-api-1"),
-        code=HEALTHY,
+        code=DEGRADED,
         says=("missing permission", "delete pods diego-api-1"),
         silent=("diego-api-0;",),
     ),
@@ -127,7 +127,12 @@ SIGHTS = {
     "the API server is away": Sight(
         fault=lambda box: box.fault("api-kill"),
         code=UNKNOWN,
-        says=("trouble", "the foundation can't be read", "=> the procedure would do nothing"),
+        says=(
+            "trouble",
+            "the foundation can't be read",
+            "=> the procedure would do nothing",
+            "(nobody could be asked)",
+        ),
     ),
     "the token is not known": Sight(fault=lambda box: box.access.users.clear(), code=UNKNOWN, says=("trouble", "401")),
     "another name": Sight(

@@ -61,7 +61,7 @@ class BrokenFoundation(MemoryCluster):
     def answer(self, _pod: str, _container: str, _argv: tuple[str, ...]) -> ExecResult:
         return SUCCEEDED if self.healed else REFUSED
 
-    async def dial(self, host: str, _port: int, *, timeout: float) -> tuple[ProbeResult, str]:
+    async def dial(self, host: str, port: int, *, timeout: float) -> tuple[ProbeResult, str]:
         """The first diego-api pod serves, once all is healed."""
         await asyncio.sleep(min(0.001, timeout))
         listens = self.healed and host in (BBS, self.pod("diego-api-0").ip)
