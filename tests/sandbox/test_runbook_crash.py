@@ -16,14 +16,16 @@ from tests.support.incidents import (
     break_it,
     config,
     deletions,
+    diego_api,
     fire,
     journal,
+    settled,
     side_by_side,
     told,
     uids,
     whole,
 )
-from tests.support.programs import DEADLINE, Json, Webhook, serving
+from tests.support.programs import DEADLINE, Json, Webhook, running, serving
 
 Moment = Callable[[Json], bool]
 """Of the newest run on record."""
@@ -75,7 +77,8 @@ DEATHS = {
 
 async def test_killed_anywhere() -> None:
     """SIGKILL, and started again: one run, with one end, that holds what it claims."""
-    await side_by_side({name: _killed(death) for name, death in DEATHS.items()})
+    scenes = {name: _killed(death) for name, death in DEATHS.items()}
+    await side_by_side(scenes | {"it comes back by itself": _comes_back_while_nobody_acts()})
 
 
 async def _killed(death: Death) -> None:
@@ -83,8 +86,7 @@ async def _killed(death: Death) -> None:
         before = uids(box)
         await break_it(box)
         webhook = Webhook(box.write_config(config(box)))
-        try:
-            await webhook.start()
+        async with running(webhook):
             if death.held:
                 at_delete(box, 1, lambda: box.fault("never-ready", "diego-api-1"))
             trap = At(box, death, partial(os.kill, webhook.pid, signal.SIGKILL))
@@ -93,9 +95,6 @@ async def _killed(death: Death) -> None:
             assert await webhook.wait() == -signal.SIGKILL
             (begun,) = journal(box)["runs"]
             box.fault("may-be-ready", "diego-api-1")
-        finally:
-            if webhook.alive:
-                await webhook.end(signal.SIGKILL)
         async with serving(webhook.config) as successor:
             run = await successor.ended(every=0.5)
 
@@ -103,12 +102,37 @@ async def _killed(death: Death) -> None:
             assert len(await successor.runs()) == 1
             assert run["outcome"] == "recovered", run
             assert whole(box)
-            assert {each.uid for each in deletions(box)} <= set(before.values())
+            assert sorted(each.uid or "" for each in deletions(box)) == sorted(before.values())
             # Also where the first serves again by the time the other is dealt with: a wedged standby is none.
             assert [pod for pod, uid in uids(box).items() if before[pod] == uid] == []
             assert [pod["name"] for pod in run["pods"] if not pod["deleted"]] == []
             metrics = await successor.metrics()
             assert metrics["diego_remediation_run_in_progress{foundation=cf}"] == 0
+
+
+async def _comes_back_while_nobody_acts() -> None:
+    """Of the pods on its list the one that serves by then is spared."""
+    async with boxed() as box:
+        before = uids(box)
+        await break_it(box)
+        webhook = Webhook(box.write_config(config(box)))
+        async with running(webhook):
+            trap = At(box, Death(when=intents(1)), partial(os.kill, webhook.pid, signal.SIGKILL))
+            await fire(webhook)
+            await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
+            assert await webhook.wait() == -signal.SIGKILL
+        for pod in before:
+            box.fault("crash", pod)
+        await settled(box, lambda pods: "true" in [pod["active"] for pod in pods])
+        (serves,) = [pod["name"] for pod in diego_api(box) if pod["serving"]]
+        async with serving(webhook.config) as successor:
+            run = await successor.ended(every=0.5)
+
+            assert run["outcome"] == "recovered"
+            assert serves not in {each.pod for each in deletions(box)}
+            assert {pod["answer"] for pod in run["pods"] if pod["name"] == serves} == {"spared"}
+            assert {each.uid for each in deletions(box)} <= set(before.values())
+            assert whole(box)
 
 
 class At(Trap):

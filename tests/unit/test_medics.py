@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import Config, Foundation
 from tests.support.foundations import foundation
-from tests.support.medics import FAST, BrokenFoundation, Program
+from tests.support.medics import FAST, RESTART, BrokenFoundation, Program
 from tests.support.memory_writer import JOURNAL, TIMED_OUT
 from tests.support.moments import at, firing, person
 from webhook import journal as journals
@@ -169,7 +169,9 @@ async def test_an_api_server_that_comes_back_is_no_reason_to_begin_anew(cluster:
         assert (await ended(cluster)).outcome is Outcome.RECOVERED
 
 
-async def test_a_lost_answer_to_the_opening_of_a_run_leaves_one_run(cluster: BrokenFoundation) -> None:
+async def test_a_lost_answer_to_the_opening_of_a_run_leaves_one_run(
+    cluster: BrokenFoundation, caplog: pytest.LogCaptureFixture
+) -> None:
     program = Program(cluster)
     async with working(program):
         await asyncio.sleep(1)
@@ -180,6 +182,20 @@ async def test_a_lost_answer_to_the_opening_of_a_run_leaves_one_run(cluster: Bro
     assert [each.outcome for each in _runs(cluster)] == [Outcome.RECOVERED]
     assert len(cluster.deletes) == 2
     assert run.executor == "a"
+    assert "the API server is out of reach" in caplog.text
+    assert "the medic failed" not in caplog.text
+
+
+async def test_a_lease_that_was_deleted_is_taken_again(cluster: BrokenFoundation) -> None:
+    program = Program(cluster)
+    async with working(program):
+        await asyncio.sleep(1)
+        cluster.leases.clear()
+        await asyncio.sleep(2 * DURATION)
+        assert program.metric("diego_webhook_leader") == 1
+
+        await alert(program)
+        assert (await ended(cluster)).outcome is Outcome.RECOVERED
 
 
 async def test_a_run_is_not_opened_by_who_does_not_trust_its_lease(cluster: BrokenFoundation) -> None:
@@ -231,7 +247,9 @@ async def test_nothing_is_done_on_the_journal_of_another(cluster: BrokenFoundati
     assert (cluster.journal(), cluster.leases) == (Journal(foundation="other"), {})
 
 
-async def test_a_journal_that_is_lost_in_the_middle_of_a_run_stops_it(cluster: BrokenFoundation) -> None:
+async def test_a_journal_that_is_lost_in_the_middle_of_a_run_stops_it(
+    cluster: BrokenFoundation, caplog: pytest.LogCaptureFixture
+) -> None:
     program = Program(cluster)
     async with working(program):
         await alert(program)
@@ -239,6 +257,7 @@ async def test_a_journal_that_is_lost_in_the_middle_of_a_run_stops_it(cluster: B
         del cluster.config_maps[JOURNAL]
         await asyncio.sleep(120)
 
+    assert "the journal is refused" in caplog.text
     assert (cluster.deletes, cluster.config_maps) == ([], {})
 
 
@@ -317,6 +336,39 @@ async def test_a_pause_from_elsewhere_stops_a_run(cluster: BrokenFoundation) -> 
         run = await ended(cluster)
 
     assert (run.outcome, run.reason, cluster.deletes) == (Outcome.REFUSED, "paused", [])
+
+
+async def test_a_holder_who_was_replaced_opens_no_run(cluster: BrokenFoundation) -> None:
+    """It has not noticed yet that another has taken the lease, but the journal knows."""
+    program = Program(cluster)
+    async with working(program):
+        await asyncio.sleep(0.5)
+        cluster.write_lease(JOURNAL, LeaseSpec(holder_identity="b", lease_duration_seconds=3600, lease_transitions=9))
+        asked, _, _ = ask(cluster.journal(), [firing("a")], program.settings, at(0))
+        cluster.put_journal(msgspec.structs.replace(asked, epoch=9))
+        await asyncio.sleep(60)
+
+    assert (_runs(cluster), cluster.journal().request is not None) == ((), True)
+
+
+async def test_a_successor_proves_again_before_it_deletes_more(cluster: BrokenFoundation) -> None:
+    """The first of two pods was deleted, and that was enough: what is reachable by now is spared."""
+    cluster.enough = 1
+    first, second = Program(cluster), Program(cluster, identity="b")
+    first.writer.latency = lambda: 0.2
+    async with working(first) as task:
+        await alert(first)
+        async with asyncio.timeout(HEALED_IN):
+            while not cluster.deletes:  # noqa: ASYNC110 - the time is virtual
+                await asyncio.sleep(0.1)
+        await first.kill(task)
+    await asyncio.sleep(RESTART)
+    async with working(second):
+        run = await ended(cluster, within=DURATION + HEALED_IN)
+
+    assert run.outcome is Outcome.RECOVERED
+    assert cluster.deletes == [("diego-api-0", "diego-api-0-uid")]
+    assert [(pod.answer, pod.deleted) for pod in run.pods] == [("replaced already", True), ("spared", False)]
 
 
 async def test_a_lease_that_was_taken_away_stops_whoever_had_it(cluster: BrokenFoundation) -> None:
@@ -409,6 +461,9 @@ async def test_a_new_config_keeps_what_is_the_same() -> None:
     clinic = Clinic("same", "gone")
     async with clinic.open():
         same, gone = clinic.program("same"), clinic.program("gone")
+        before = same.writer.calls["get configmaps"]
+        await asyncio.sleep(60)
+        a_minute = same.writer.calls["get configmaps"] - before
         clinic.medics.apply(clinic.config("new", "same"))
         await asyncio.sleep(1)
 
@@ -416,6 +471,9 @@ async def test_a_new_config_keeps_what_is_the_same() -> None:
         assert [each.name for each in clinic.medics.foundations()] == ["new", "same"]
         assert (same.metric("diego_webhook_leader"), gone.metric("diego_webhook_leader")) == (1, 0)
         assert clinic.program("new").metric("diego_webhook_leader") == 1
+        before = same.writer.calls["get configmaps"]
+        await asyncio.sleep(60)
+        assert same.writer.calls["get configmaps"] - before == a_minute, "it works twice"
         assert clinic.clusters["gone"].leases["diego-medic-diego-api"].spec.holder_identity == ""
 
 

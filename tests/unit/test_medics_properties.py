@@ -30,7 +30,7 @@ class Incident:
         self.originals = {f"diego-api-{number}-uid" for number in range(2)}
         self.effective: list[str] = []
         self.lives = 0
-        self.bad = self.random.choice([0.0, 0.05, 0.2])
+        self.bad = self.random.choice([0.0, 0.1, 0.3, 0.7])
 
     def _deleted(self, pod: Pod) -> None:
         assert pod.uid in self.originals, f"a successor was deleted: {pod.uid}"
