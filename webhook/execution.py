@@ -175,7 +175,7 @@ class Execution:
             run = self._mine(journal)
             run = msgspec.structs.replace(
                 run,
-                steps=before if len(before) >= len(run.steps) else run.steps,
+                steps=_closed(before if len(before) >= len(run.steps) else run.steps, now),
                 outcome=end.outcome,
                 reason=end.reason[:MAX_TEXT],
                 detail=end.detail[:MAX_TEXT],
@@ -236,14 +236,18 @@ class Execution:
 
 
 def _begun(run: Run, opened: StepRecord) -> Run:
-    """Opens a step; one that is still open belongs to a process that died."""
+    """Opens a step."""
     if run.steps[-1:] == (opened,):
         return run  # it is on record: only the answer was lost
-    steps = tuple(
-        step if step.ended else msgspec.structs.replace(step, ended=opened.started, result=StepResult.INTERRUPTED)
-        for step in run.steps
+    return msgspec.structs.replace(run, step=opened.name, steps=(*_closed(run.steps, opened.started), opened))
+
+
+def _closed(steps: tuple[StepRecord, ...], now: datetime) -> tuple[StepRecord, ...]:
+    """A step that is still open belongs to a process that died, or could not be taken."""
+    return tuple(
+        step if step.ended else msgspec.structs.replace(step, ended=now, result=StepResult.INTERRUPTED)
+        for step in steps
     )
-    return msgspec.structs.replace(run, step=opened.name, steps=(*steps, opened))
 
 
 def _ended(run: Run, result: StepResult, detail: str, now: datetime) -> Run:

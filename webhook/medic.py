@@ -25,6 +25,7 @@ from webhook.journal import Journal, Run
 from webhook.kube import Writer
 from webhook.lease import Held, LeaseLock
 from webhook.metrics import RunMetrics
+from webhook.proof import Proof
 from webhook.runbook import Runbook
 from webhook.store import FencedError, JournalError, Store
 
@@ -164,15 +165,24 @@ class Medic:
             metrics=around.metrics,
             announcer=announcer,
         )
-        runbook = Runbook(
+        cloud_controller = CloudController(
+            foundation=self.foundation, writer=around.writer, clock=around.clock, observe=around.observe_probe
+        )
+        proof = Proof(
             foundation=self.foundation,
             writer=around.writer,
-            cloud_controller=CloudController(
-                foundation=self.foundation, writer=around.writer, clock=around.clock, observe=around.observe_probe
-            ),
+            cloud_controller=cloud_controller,
             execution=execution,
             clock=around.clock,
             dial=around.dial,
+        )
+        runbook = Runbook(
+            foundation=self.foundation,
+            writer=around.writer,
+            cloud_controller=cloud_controller,
+            execution=execution,
+            proof=proof,
+            clock=around.clock,
             random=around.random,
             resumed=resumed,
         )

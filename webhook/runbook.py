@@ -17,25 +17,21 @@ import msgspec
 from exporter.assess import pod_serves, pods_of
 from exporter.clock import Clock
 from exporter.config import Foundation
-from exporter.kube_api import ApiError, KubernetesError
 from exporter.model import Component, FoundationView
-from exporter.observe import look
-from exporter.probe import Dialer
 from webhook import evidence
 from webhook.cloud_controller import Attempt, CloudController, Verdict
 from webhook.deletion import answered, delete_listed, fate
 from webhook.execution import End, Execution
-from webhook.guards import leadership_refusal, refusal, targets, to_delete
+from webhook.guards import refusal, targets, to_delete
 from webhook.journal import Outcome, PodRecord, Run, Step
 from webhook.kube import Writer
+from webhook.proof import Proof, ready_api_pods
 from webhook.readiness import await_timeout, lacking
 from webhook.store import FencedError, JournalError
 from webhook.waiting import ComponentsWatch
 
 log = logging.getLogger(__name__)
 
-LOOK_PAUSE = 2.0
-"""Seconds between two looks at the foundation while the API server does not answer."""
 DEFAULT_GRACE = 30
 """Seconds: Kubernetes's own terminationGracePeriodSeconds."""
 PROOF_AGE = timedelta(minutes=30)
@@ -50,8 +46,8 @@ class Runbook:
     writer: Writer
     cloud_controller: CloudController
     execution: Execution
+    proof: Proof
     clock: Clock
-    dial: Dialer
     random: Random
     resumed: bool
 
@@ -77,13 +73,13 @@ class Runbook:
             raise
         except Exception as error:  # a defect of ours must end the run, not begin it again for ever
             log.exception("a step failed", extra={"run": self.execution.run.id})
-            verdict = self._unproven("internal-error", f"{type(error).__name__}: {error}")
+            verdict = self.proof.unproven("internal-error", f"{type(error).__name__}: {error}")
         return await self.execution.end(verdict)
 
     async def check_cloud_controller(self) -> str:
         """Steps 1 and 2: check the api pods, to be sure that the Cloud Controller is available: Running, and `2/2`."""
         await self.execution.checkpoint()
-        return _ready_api_pods(await self._look(), self.foundation)
+        return ready_api_pods(await self.proof.look(), self.foundation)
 
     async def confirm_unreachable(self) -> str:
         """Steps 3 and 4: enter the pod api-0 and try `nc -zv … 8889`: it fails, so the BBS can't be reached from there.
@@ -91,14 +87,14 @@ class Runbook:
         More than the document asks: from every ready api pod (three at most), several times, for longer than a healthy
         failover takes. One that succeeds, and still does a moment later, means that no restart is needed.
         """
-        attempt = await self._prove()
+        attempt = await self.proof.prove()
         if attempt.verdict is Verdict.REACHABLE:
             raise End(Outcome.NOT_NEEDED, "reachable", f"the BBS is reachable after all ({attempt})")
         return f"unreachable in all {self.foundation.remediation.confirm.attempts} attempts ({attempt})"
 
     async def preserve_evidence(self) -> str:
         """Not in the document, which loses the logs: a restart takes with it what explains the incident."""
-        view = await self._look()
+        view = await self.proof.look()
         doomed = [pod for component in targets(view, self.foundation) for pod in to_delete(component)]
         kept = await evidence.gather(self.writer, doomed, run_id=self.execution.run.id)
         await self.execution.save(lambda run: msgspec.structs.replace(run, evidence=kept))
@@ -114,12 +110,9 @@ class Runbook:
         if not self.execution.run.disruptive:
             await self._pre_flight()
         elif self._left(entry) and (self.resumed or entry != self.foundation.restart[0]):
-            attempt = await self._prove()
-            view = await self._look()
+            attempt, view = await self.proof.prove_again()
             if attempt.verdict is Verdict.REACHABLE:
                 await self._spare(entry, view)
-            elif (tripped := leadership_refusal(view, self.foundation, now=self.clock.now())) is not None:
-                raise End(Outcome.FAILED, tripped.reason, tripped.detail)
         for pod in self._left(entry):
             await delete_listed(pod, execution=self.execution, writer=self.writer)
         done = ", ".join(f"{pod.name} {pod.answer}" for pod in self._listed(entry))
@@ -163,7 +156,7 @@ class Runbook:
         passed = 0
         while True:
             try:
-                view = await self._look()
+                view = await self.proof.look()
                 attempt = await self.cloud_controller.attempt(view)
                 passed = passed + 1 if attempt.verdict is Verdict.REACHABLE else 0
                 lacks = self._lacks(view) if passed else _not_verified(attempt)
@@ -175,56 +168,6 @@ class Runbook:
                 raise End(Outcome.FAILED, lacks or "unreachable", f"not verified within {verify.timeout:g} s")
             await asyncio.sleep(verify.interval)
 
-    async def _look(self) -> FoundationView:
-        """A fresh look, tried again for a while. Raises End where the API server does not answer, or forbids it."""
-        loop = asyncio.get_running_loop()
-        # The probes of a look may take their whole time-out.
-        deadline = loop.time() + self.execution.patience + self.foundation.bbs.timeout
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await look(self.writer, self.foundation, clock=self.clock, dial=self.dial)
-            except TimeoutError:
-                raise self._unproven("api-unreachable", "no answer to a look at the foundation") from None
-            except KubernetesError as error:
-                if isinstance(error, ApiError) and error.status in {401, 403}:
-                    raise self._unproven("forbidden", str(error)) from error
-                if loop.time() + LOOK_PAUSE >= deadline:
-                    raise self._unproven("api-unreachable", str(error)) from error
-            await asyncio.sleep(LOOK_PAUSE)
-
-    async def _prove(self) -> Attempt:
-        """Asks until it is proved: unreachable at every attempt, or reachable and still so a moment later.
-
-        Raises End where an attempt proves nothing, or contradicts the one before.
-        """
-        confirm = self.foundation.remediation.confirm
-        for number in range(confirm.attempts):
-            if number:
-                await asyncio.sleep(confirm.interval)
-            attempt = await self._ask()
-            if attempt.verdict is Verdict.REACHABLE:
-                await asyncio.sleep(self.foundation.remediation.verify.interval)
-                again = await self._ask()
-                if again.verdict is not Verdict.REACHABLE:
-                    raise self._unproven("flapping", f"reachable once, then not: {again}")
-                return again
-        return attempt
-
-    async def _ask(self) -> Attempt:
-        """One attempt by all ready api pods. Raises End where it proves nothing."""
-        await self.execution.checkpoint()
-        view = await self._look()
-        try:
-            _ready_api_pods(view, self.foundation)
-        except End as end:
-            raise self._unproven(end.reason, end.detail) from None
-        attempt = await self.cloud_controller.attempt(view)
-        if attempt.verdict is Verdict.UNKNOWN:
-            await self.execution.checkpoint()  # an exec also fails where the API server is out of reach: that says so
-            raise self._unproven(attempt.why, str(attempt))
-        return attempt
-
     async def _pre_flight(self) -> None:
         """Before the first delete: nothing forbids it, and the pods that are to go are on record by UID."""
         await self.execution.checkpoint()
@@ -232,7 +175,7 @@ class Runbook:
         age = self.execution.now() - self.execution.run.started
         if age > PROOF_AGE + timedelta(seconds=confirm.attempts * confirm.interval):
             raise End(Outcome.UNPROVEN, "deadline", f"the run began {age} ago and has proved nothing")
-        view = await self._look()
+        view = await self.proof.look()
         tripped = refusal(view, self.foundation, now=self.clock.now())
         if tripped is not None:
             # A BBS that accepts may have come back just now: then nothing is wrong with label or Service.
@@ -240,7 +183,7 @@ class Runbook:
                 raise End(Outcome.NOT_NEEDED, "reachable", "the BBS is reachable after all")
             raise End(Outcome.REFUSED, tripped.reason, tripped.detail)
         # The evidence took a while: what was proved before it must still be so at the last moment.
-        if (await self._ask()).verdict is Verdict.REACHABLE:
+        if (await self.proof.ask()).verdict is Verdict.REACHABLE:
             raise End(Outcome.NOT_NEEDED, "reachable", "the BBS is reachable after all")
         pods = tuple(
             PodRecord(
@@ -288,7 +231,7 @@ class Runbook:
         listed = self._listed(entry)
         ordered = False
         try:
-            view = await self._look()
+            view = await self.proof.look()
             component = view.components.get(entry)
             ordered = bool(component and component.statefulset and component.statefulset.one_after_another)
         except End:
@@ -306,22 +249,6 @@ class Runbook:
             for entry in self.foundation.restart
         )
         return next(filter(None, checks), "")
-
-    def _unproven(self, reason: str, detail: str) -> End:
-        """Nothing is deleted on less than a proof; where pods are gone already, that is a failure and not a doubt."""
-        outcome = Outcome.FAILED if self.execution.run.disruptive else Outcome.UNPROVEN
-        return End(outcome, reason, detail)
-
-
-def _ready_api_pods(view: FoundationView, foundation: Foundation) -> str:
-    """How many api pods are fully ready; End where none is, since then nobody can be asked."""
-    found = [view.components[name] for name in foundation.cloud_controller.statefulset]
-    ready = sum(len(component.ready) for component in found)
-    desired = sum(component.desired for component in found)
-    if ready == 0:
-        names = ", ".join(foundation.cloud_controller.statefulset)
-        raise End(Outcome.UNPROVEN, "cloud-controller-down", f"none of {desired} pods of {names} is fully ready")
-    return f"{ready} of {desired} api pods are fully ready"
 
 
 def _not_verified(attempt: Attempt) -> str:

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.support.rawkube import Json, RawKube
 BBS_HOST = "10.96.0.89"  # the Service's address: from outside the cluster its name does not resolve
 RIGHTS = Path(__file__).parents[2] / "deploy" / "rbac.yaml"
 ACTIVE = "skiff-role-active"
+PATIENCE = 180.0
+"""Seconds for what pods do: now and then this kubelet takes more than a minute to end one."""
 DIEGO_API = "app.kubernetes.io/component=diego-api"
 
 
@@ -102,11 +104,20 @@ class Cf(RawKube):
         writer.close()
         return False
 
-    @asynccontextmanager
-    async def journals(self) -> AsyncIterator[AsyncIterator[Json]]:
-        """The journal at each of its changes, as fast as the API server tells."""
-        async with self.watch(f"{self.core}/configmaps", fieldSelector=f"metadata.name={audit.JOURNAL}") as events:
-            yield (json.loads(event["object"]["data"]["journal.json"]) async for event in events)
+    async def ready(self) -> bool:
+        """Whether all diego-api pods are fully ready, whoever of them is active."""
+        pods = await self.pods()
+        return len(pods) == 2 and all(map(_is_ready, pods))
+
+    async def runs(self) -> AsyncGenerator[list[Json], None]:
+        """The runs in the journal at each of its changes, as fast as the API server tells."""
+        while True:
+            with suppress(TimeoutError):  # of one watch
+                async with self.watch(
+                    f"{self.core}/configmaps", fieldSelector=f"metadata.name={audit.JOURNAL}"
+                ) as events:
+                    async for event in events:
+                        yield json.loads(event["object"]["data"]["journal.json"])["runs"]
 
     async def user(self, program: str, *, without: str = "") -> Path:
         """The kubeconfig of a program's service account, which may do what the shipped Roles allow and no more.
@@ -156,7 +167,7 @@ class Cf(RawKube):
             await self.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
         records = [f"{kind}/{audit.JOURNAL}" for kind in ("configmap", "lease")]
         await self.kubectl("-n", "cf", "delete", "--ignore-not-found", *records)
-        await until(self.settled, what="the foundation to be whole", deadline=120, every=0.2)
+        await until(self.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
 
 
 def _is_ready(pod: Json) -> bool:
@@ -169,7 +180,7 @@ def _is_ready(pod: Json) -> bool:
 async def cf(real_cluster: RealCluster, tmp_path: Path) -> AsyncIterator[Cf]:
     """The foundation, healthy when the test begins, and again when it has ended."""
     async with Cf(real_cluster, tmp_path) as cf:
-        await until(cf.settled, what="the foundation to be whole", deadline=120, every=0.2)
+        await until(cf.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
         cf.originals = await cf.uids()
         yield cf
         await cf.mend()

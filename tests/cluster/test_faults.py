@@ -5,12 +5,12 @@ The webhook is told as Alertmanager would tell it; its times are short, so that 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Cf
+from tests.cluster.conftest import PATIENCE, Cf
 from tests.support import audit
 from tests.support.incidents import alert, fire, notification, resolved
 from tests.support.programs import Json, Webhook, runbook, running, until
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cluster
 FAST: Json = {
     "confirm": {"attempts": 2, "interval": "1s"},
     "verify": {"attempts": 2, "interval": "1s", "timeout": "20s"},
-    "await_ready": {"timeout": "60s"},
+    "await_ready": {"timeout": "150s"},
     "retry": "1s",
 }
 HANGS = 40.0
@@ -151,7 +151,7 @@ async def test_stale_labels_without_a_listener_do_not_hinder(cf: Cf) -> None:
         await fire(webhook)
         await webhook.reached("await-ready")
         await cf.fault("thaw-label")  # the new pods could not be labelled else
-        run = await webhook.ended()
+        run = await webhook.ended(deadline=PATIENCE)
     assert (run["outcome"], run["reason"]) == ("recovered", "")
     each_was_deleted_once(cf)
     assert await cf.settled()
@@ -209,14 +209,14 @@ def _verifies(run: Json) -> bool:
 async def test_a_run_survives_the_death_of_the_webhook(cf: Cf, moment: Callable[[Json], bool]) -> None:
     """Killed without a warning, and started again: the run ends well, and what was created anew is left alone."""
     await break_it(cf)
-    async with webhook_of(cf) as webhook, cf.journals() as journals:
+    async with webhook_of(cf) as webhook, aclosing(cf.runs()) as journal, asyncio.timeout(2 * PATIENCE):
         await fire(webhook)
-        async for journal in journals:
-            if any(moment(run) for run in journal["runs"]):
+        async for runs in journal:
+            if any(moment(run) for run in runs):
                 break
         await webhook.end(9)
         await webhook.start()
-        run = await webhook.ended()
+        run = await webhook.ended(deadline=PATIENCE)
     assert run["outcome"] == "recovered"
     assert {pod["name"]: pod["uid"] for pod in run["pods"]} == cf.originals
     assert "interrupted" in {step["result"] for step in run["steps"]}
@@ -238,7 +238,7 @@ async def test_two_hundred_notifications_make_one_run(cf: Cf) -> None:
         )
         answers = await asyncio.gather(*posts)
         assert {status for status, _ in answers} == {202}
-        run = await webhook.ended()
+        run = await webhook.ended(deadline=PATIENCE)
         runs = await webhook.runs()
     assert run["outcome"] == "recovered"
     assert len(runs) == 1
@@ -247,13 +247,14 @@ async def test_two_hundred_notifications_make_one_run(cf: Cf) -> None:
 
 async def test_the_breaker_stops_what_does_not_help(cf: Cf) -> None:
     """The lock database stays away: so many runs, then none, also after a restart, until a person has looked."""
-    short: Json = {"await_ready": {"timeout": "30s"}, "cooldown": "1s", "breaker": {"runs": 2, "window": "1h"}}
+    short: Json = {"await_ready": {"timeout": "12s"}, "cooldown": "1s", "breaker": {"runs": 2, "window": "1h"}}
     await break_it(cf, mended=False)
     async with webhook_of(cf, **short) as webhook:
         for number in (1, 2):
             await _ask_until_it_runs(webhook, number)
-            run = await webhook.ended(number)
+            run = await webhook.ended(number, deadline=PATIENCE)
             assert run["outcome"] == "failed"
+            await until(cf.ready, what="the new pods to be ready", deadline=PATIENCE, every=0.2)
         assert len(cf.deletions()) == 4
         assert "breaker" in await _refusal(webhook)
         await webhook.end()
@@ -267,7 +268,7 @@ async def test_the_breaker_stops_what_does_not_help(cf: Cf) -> None:
         reset = await runbook(webhook.config, "reset", "cf")
         assert reset.code == 0, reset
         await _ask_until_it_runs(webhook, 3)
-        run = await webhook.ended(3)
+        run = await webhook.ended(3, deadline=PATIENCE)
     assert run["outcome"] in {"recovered", "not-needed"}
 
 

@@ -165,30 +165,31 @@ async def test_an_interrupted_run_is_taken_up_again() -> None:
 async def test_history_and_show() -> None:
     async with boxed() as box:
         path = box.write_config(config(box, remediation=QUICK))
-        assert (await runbook(path, "history")).lines == ["no run of cf yet"]
+        nothing = await runbook(path, "history")
+        assert nothing.lines == ["no run of cf yet"]
         await break_it(box)
         for _ in range(2):
             assert (await runbook(path, "run", "cf")).code == 0
-        last, first = reversed(journal(box)["runs"]), journal(box)["runs"][0]
-        newest = next(last)
+        first, newest = journal(box)["runs"]
         await runbook(path, "pause", "cf", "--reason", "lunch")
 
-        told = await runbook(path, "history", "cf")
+        asked = (
+            ("history", "cf"),
+            ("history", "-o", "json"),
+            ("show", first["id"]),
+            ("show", first["id"], "-o", "json"),
+        )
+        told, listed, shown, one = await asyncio.gather(*(runbook(path, *words) for words in asked))
         assert newest["id"] in told.lines[0]
         assert "not-needed (reachable)" in told.lines[0]
         assert first["id"] in told.lines[1]
         assert f"recovered  asked by {ME}" in told.lines[1]
         assert f"paused by {ME}: lunch" in told.output
-
-        as_json = json.loads((await runbook(path, "history", "-o", "json")).output)
-        assert [run["id"] for run in as_json["runs"]] == [newest["id"], first["id"]]
-
-        shown = await runbook(path, "show", first["id"])
-        assert shown.code == 0
+        assert [run["id"] for run in json.loads(listed.output)["runs"]] == [newest["id"], first["id"]]
         for words in (*STEPS, "diego-api-0", *(pod["uid"] for pod in first["pods"]), "lost the lock database"):
             assert words in shown.output
-        as_json = json.loads((await runbook(path, "show", first["id"], "-o", "json")).output)
-        assert (as_json["id"], as_json["outcome"], len(as_json["steps"])) == (first["id"], "recovered", 6)
+        run = json.loads(one.output)
+        assert (run["id"], run["outcome"], len(run["steps"])) == (first["id"], "recovered", 6)
         unknown = await runbook(path, "show", "cf-none")
         assert (unknown.code, unknown.output) == (2, "")
 

@@ -93,6 +93,17 @@ async def test_what_proves_nothing() -> None:
     await side_by_side({name: _proves_nothing(case) for name, case in CASES.items()})
 
 
+async def test_what_proves_nothing_and_takes_its_time() -> None:
+    """A connection that times out, and an API server that hangs or dies while it is being proved."""
+    await side_by_side(
+        {
+            "pods disagree": _pods_that_disagree(),
+            "the API server hangs": _without_an_api_server("api-hang", "api-resume"),
+            "the API server dies": _without_an_api_server("api-kill", "api-start"),
+        }
+    )
+
+
 async def _proves_nothing(case: Case) -> None:
     async with boxed() as box:
         document = config(box, remediation=SOON, **dict(case.foundation))
@@ -126,7 +137,7 @@ async def api_pods(box: Sandbox, *, present: bool) -> None:
     await until(so, what="the api pods")
 
 
-async def test_pods_that_disagree() -> None:
+async def _pods_that_disagree() -> None:
     """One api pod reaches the BBS and the other does not; when both do, no restart is needed."""
     async with boxed() as box, serving(box.write_config(config(box, remediation=SOON))) as webhook:
         before = uids(box)
@@ -191,13 +202,8 @@ async def test_it_comes_back_while_it_is_being_proved() -> None:
         nothing_deleted(box, before)
 
 
-async def test_the_api_server_goes_away_while_it_is_being_proved() -> None:
-    """The run ends when the API server is back, without a delete; the next one heals."""
-    faults = {"api-hang": "api-resume", "api-kill": "api-start"}
-    await side_by_side({fault: _without_an_api_server(fault, mend) for fault, mend in faults.items()})
-
-
 async def _without_an_api_server(fault: str, mend: str) -> None:
+    """The run ends when the API server is back, without a delete; the next one heals."""
     remediation = SOON | {"confirm": {"attempts": 5, "interval": "300ms"}}
     async with boxed() as box, serving(box.write_config(config(box, remediation=remediation))) as webhook:
         before = uids(box)

@@ -46,6 +46,7 @@ class BrokenFoundation(MemoryCluster):
         self.on_delete = self._restart
         self.healing = True
         self.enough = 2  # pods that have to be replaced
+        self.serves = "diego-api-0"  # who does, once all is healed
 
     @property
     def healed(self) -> bool:
@@ -64,9 +65,8 @@ class BrokenFoundation(MemoryCluster):
         return SUCCEEDED if self.healed else REFUSED
 
     async def dial(self, host: str, port: int, *, timeout: float) -> tuple[ProbeResult, str]:
-        """The first diego-api pod serves, once all is healed."""
         await asyncio.sleep(min(0.001, timeout))
-        listens = self.healed and host in (BBS, self.pod("diego-api-0").ip)
+        listens = self.healed and host in (BBS, self.pod(self.serves).ip)
         return (ProbeResult.SUCCESS if listens else ProbeResult.REFUSED), host
 
 

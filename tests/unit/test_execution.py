@@ -180,6 +180,20 @@ async def test_a_step_whose_record_was_not_confirmed_is_there_once(at_work: Benc
     ]
 
 
+async def test_a_step_that_was_recorded_and_not_taken_does_not_stay_open(at_work: Bench) -> None:
+    """No answer comes to its beginning, which is on record all the same; and the run ends with that."""
+    await at_work.execution.checkpoint()
+    at_work.writer.fail("get configmaps", times=-1)
+    at_work.writer.fail("update configmaps", effective=True)
+    with pytest.raises(End) as end:
+        await at_work.execution.step(STEP, says)
+    at_work.writer.heal()
+
+    await at_work.execution.end(end.value)
+
+    assert [(step.name, step.result) for step in at_work.on_record().steps] == [(STEP, StepResult.INTERRUPTED)]
+
+
 async def test_what_others_write_meanwhile_is_not_lost(at_work: Bench) -> None:
     other = Store(name=JOURNAL, foundation="cf", writer=MemoryWriter(at_work.cluster))
 

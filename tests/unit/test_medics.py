@@ -352,8 +352,8 @@ async def test_a_holder_who_was_replaced_opens_no_run(cluster: BrokenFoundation)
 
 
 async def test_a_successor_proves_again_before_it_deletes_more(cluster: BrokenFoundation) -> None:
-    """The first of two pods was deleted, and that was enough: what is reachable by now is spared."""
-    cluster.enough = 1
+    """The first of two pods was deleted, and that was enough: the second serves by now, and is spared."""
+    cluster.enough, cluster.serves = 1, "diego-api-1"
     first, second = Program(cluster), Program(cluster, identity="b")
     first.writer.latency = lambda: 0.2
     async with working(first) as task:
@@ -473,7 +473,7 @@ async def test_a_new_config_keeps_what_is_the_same() -> None:
         assert clinic.program("new").metric("diego_webhook_leader") == 1
         before = same.writer.calls["get configmaps"]
         await asyncio.sleep(60)
-        assert same.writer.calls["get configmaps"] - before == a_minute, "it works twice"
+        assert same.writer.calls["get configmaps"] - before <= a_minute + 1, "it works twice"
         assert clinic.clusters["gone"].leases["diego-medic-diego-api"].spec.holder_identity == ""
 
 
