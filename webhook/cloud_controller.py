@@ -105,7 +105,9 @@ class Attempt:
 
     @property
     def why(self) -> str:
-        """The reason's name where the verdict is unknown."""
+        """The reason's name where the verdict is unknown, else empty."""
+        if self.verdict is not Verdict.UNKNOWN:
+            return ""
         if not self.answers:
             return "cloud-controller-down"
         unknown = [answer.why for answer in self.answers if answer.reachable is None]

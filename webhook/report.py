@@ -91,7 +91,7 @@ def _would_do(checkup: Checkup) -> str:
     foundation = checkup.foundation
     command = f"diego-runbook run {foundation.name}"
     if checkup.reachable is None:
-        why = checkup.attempts[-1].why if checkup.attempts else "nobody could be asked"
+        why = (checkup.attempts[-1].why or "flapping") if checkup.attempts else "nobody could be asked"
         return f"the procedure would do nothing: unknown is no reason to delete a pod ({why})"
     if checkup.reachable:
         accepting = serving(checkup.view, foundation, now=checkup.at) if checkup.view else None

@@ -220,8 +220,8 @@ async def test_several_statefulsets_are_asked_together_three_pods_at_most() -> N
 @pytest.mark.parametrize(
     ("answers", "verdict", "why"),
     [
-        ({}, Verdict.UNREACHABLE, None),
-        ({"api_0": SUCCEEDED, "api_1": SUCCEEDED}, Verdict.REACHABLE, None),
+        ({}, Verdict.UNREACHABLE, ""),
+        ({"api_0": SUCCEEDED, "api_1": SUCCEEDED}, Verdict.REACHABLE, ""),
         ({"api_1": SUCCEEDED}, Verdict.UNKNOWN, "pods-disagree"),
         ({"api_1": ExecResult(1, "junk")}, Verdict.UNKNOWN, "exec-failed"),
         ({"api_0": SUCCEEDED, "api_1": ExecResult(None, "", "cut")}, Verdict.UNKNOWN, "exec-failed"),
@@ -230,12 +230,10 @@ async def test_several_statefulsets_are_asked_together_three_pods_at_most() -> N
         ({"api_1": NO_NAME}, Verdict.UNKNOWN, "name-unknown"),
     ],
 )
-async def test_unanimous_or_unknown(answers: dict[str, Any], verdict: Verdict, why: str | None) -> None:
+async def test_unanimous_or_unknown(answers: dict[str, Any], verdict: Verdict, why: str) -> None:
     attempt = await Asked(**answers)()
 
-    assert attempt.verdict is verdict
-    if why is not None:
-        assert attempt.why == why
+    assert (attempt.verdict, attempt.why) == (verdict, why)
 
 
 async def test_where_nobody_can_be_asked_nothing_is_proved() -> None:
@@ -264,7 +262,7 @@ async def test_a_missing_name_proves_only_where_the_service_has_no_endpoint(
 @pytest.mark.parametrize(
     ("by_bash", "verdict", "why"),
     [
-        (ExecResult(0), Verdict.REACHABLE, None),
+        (ExecResult(0), Verdict.REACHABLE, ""),
         (ExecResult(1, "probe: connect: Connection refused"), Verdict.UNKNOWN, "nc-missing"),
         (ExecResult(124), Verdict.UNKNOWN, "nc-missing"),
         (ExecResult(127, "env: 'bash': No such file or directory"), Verdict.UNKNOWN, "nc-missing"),
@@ -272,15 +270,13 @@ async def test_a_missing_name_proves_only_where_the_service_has_no_endpoint(
     ],
 )
 async def test_where_nc_is_missing_bash_can_show_that_it_is_reachable_and_no_more(
-    by_bash: ExecResult, verdict: Verdict, why: str | None
+    by_bash: ExecResult, verdict: Verdict, why: str
 ) -> None:
     asked = Asked(api_0=NC_MISSING, api_1=NC_MISSING, bash=by_bash)
 
     attempt = await asked()
 
-    assert attempt.verdict is verdict
-    if why is not None:
-        assert attempt.why == why
+    assert (attempt.verdict, attempt.why) == (verdict, why)
     assert [argv for _, _, argv in asked.writer.asked] == [nc(HOST, 8889)] * 2 + [bash(HOST, 8889)] * 2
 
 

@@ -1,0 +1,204 @@
+"""What a person reads: the checkup, a run, and the history."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from exporter.model import FoundationView, Probe, ProbeResult
+from tests.support.executing import listed, open_run
+from tests.support.foundations import foundation
+from tests.support.moments import NOON, at
+from tests.support.views import NOW, a_pod, component, reading, view
+from webhook import journal as journals
+from webhook.checkup import Checkup, ExitCode
+from webhook.cloud_controller import Answer, Attempt
+from webhook.journal import Journal, Outcome, Step, StepRecord, StepResult
+from webhook.permissions import Permission
+from webhook.report import checkup_lines, history_lines, outcome_line, run_lines, step_line
+
+CF = foundation(remediation={"mode": "auto", "confirm": {"attempts": 2, "interval": "1s"}})
+LEADER = a_pod("diego-api", 0, active="true")
+PASSIVE = a_pod("diego-api", 1, active="false")
+INCIDENT = view(component("diego-api", LEADER, PASSIVE))
+HEALTHY = view(component("diego-api", LEADER, PASSIVE), ready_endpoints=("10.0.0.1",), diego_api_0=True)
+REFUSED = "nc: connect to diego-api.cf.svc.cluster.local port 8889 (tcp) failed: Connection refused"
+
+
+def attempt(reachable: bool | None, why: str = "") -> Attempt:
+    result = {True: ProbeResult.SUCCESS, False: ProbeResult.REFUSED, None: ProbeResult.ERROR}[reachable]
+    words = {True: "succeeded!", False: REFUSED, None: "exec: 403 Forbidden"}[reachable]
+    return Attempt((Answer("api-0", Probe(result, at=NOW, detail=words), reachable, why),))
+
+
+def checkup(seen: FoundationView | None, *attempts: Attempt, journal: Journal | None = None, **changes: Any) -> Checkup:
+    made = Checkup(foundation=CF, view=seen, attempts=attempts, lacking=(), journal=journal, trouble=(), at=NOW)
+    return replace(made, **changes)
+
+
+UNREACHABLE = (attempt(reachable=False), attempt(reachable=False))
+
+
+def test_a_checkup_of_the_incident_teaches_it() -> None:
+    paused = journals.pause(Journal(foundation="cf"), by="ann", reason="maintenance", now=NOON)
+
+    assert checkup_lines(checkup(INCIDENT, *UNREACHABLE, journal=paused)) == [
+        "foundation cf (namespace cf, profile cfee-2): the Cloud Controller can NOT reach the BBS",
+        "",
+        f"  asked in api-0 (2 times) {REFUSED}",
+        "  cloud controller   api-0 2/2 Running, api-1 2/2 Running",
+        "  diego-api-0        2/2 Running, labelled active, does not accept on port 8889",
+        "  diego-api-1        2/2 Running, not labelled active, does not accept on port 8889",
+        "  service            diego-api, ready endpoints: none",
+        "  remediation        mode auto, PAUSED by ann since 2026-01-31 12:00:00Z: maintenance, no run yet",
+        "",
+        "finding nobody-serves: no diego-api pod accepts connections on its own address",
+        "finding label-stale: diego-api-0 is labelled active and does not accept connections",
+        "finding no-endpoint: Service diego-api has no ready endpoint",
+        "=> the procedure would not begin (paused): paused by ann (maintenance) until `resume`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "exit_code", "conclusion"),
+    [
+        (checkup(HEALTHY, attempt(reachable=True)), ExitCode.HEALTHY, "nothing to do"),
+        (checkup(INCIDENT, *UNREACHABLE), ExitCode.UNREACHABLE, "the procedure would delete diego-api-0, diego-api-1"),
+        (checkup(INCIDENT, UNREACHABLE[0]), ExitCode.UNKNOWN, "the procedure would do nothing: unknown is no reason"),
+        (
+            checkup(INCIDENT, UNREACHABLE[0], attempt(reachable=True)),
+            ExitCode.UNKNOWN,
+            "the procedure would do nothing: unknown is no reason to delete a pod (flapping)",
+        ),
+        (
+            checkup(INCIDENT, attempt(None, "exec-failed")),
+            ExitCode.UNKNOWN,
+            "the procedure would do nothing: unknown is no reason to delete a pod (exec-failed)",
+        ),
+        (
+            checkup(None, trouble=("the foundation can't be read: timed out",)),
+            ExitCode.UNKNOWN,
+            "the procedure would do nothing: unknown is no reason to delete a pod (nobody could be asked)",
+        ),
+        (checkup(INCIDENT), ExitCode.UNKNOWN, "the procedure would do nothing"),
+        (
+            checkup(HEALTHY, attempt(reachable=True), trouble=("the journal can't be read: gone",)),
+            ExitCode.DEGRADED,
+            "the procedure would not restart anything",
+        ),
+        (
+            checkup(HEALTHY, attempt(reachable=True), lacking=(Permission("get", "", "pods"),)),
+            ExitCode.DEGRADED,
+            "the procedure would not restart anything",
+        ),
+        (
+            checkup(INCIDENT, attempt(reachable=True)),
+            ExitCode.DEGRADED,
+            "the procedure would not restart anything: the BBS is reachable",
+        ),
+        (
+            checkup(
+                view(component("diego-api", LEADER, PASSIVE), diego_api_0=True, diego_api_1=True),
+                attempt(reachable=True),
+            ),
+            ExitCode.DEGRADED,
+            "the procedure would not restart anything: more than one BBS serves",
+        ),
+        (checkup(HEALTHY, *UNREACHABLE), ExitCode.UNREACHABLE, "the procedure would refuse (bbs-serving): diego-api-0"),
+    ],
+)  # fmt: skip
+def test_the_conclusion_and_the_exit_code(made: Checkup, exit_code: ExitCode, conclusion: str) -> None:
+    assert made.exit_code is exit_code
+    assert checkup_lines(made)[-1].startswith(f"=> {conclusion}")
+
+
+def test_what_is_missing_or_in_trouble_is_told() -> None:
+    lacking = (Permission("delete", "", "pods", name="diego-api-0"), Permission("get", "apps", "statefulsets"))
+    made = checkup(
+        replace(HEALTHY, bbs=reading(reachable=False)),
+        attempt(reachable=True),
+        lacking=lacking,
+        trouble=("the journal can't be read: gone",),
+        foundation=foundation(remediation={"mode": None}),
+        journal=msgspec.structs.replace(Journal(foundation="cf"), breaker_open=NOON, runs=(open_run(),)),
+    )
+
+    lines = checkup_lines(made)
+
+    assert "  trouble            the journal can't be read: gone" in lines
+    assert "  missing permission delete pods diego-api-0; get statefulsets.apps" in lines
+    assert "  probe from here    refused (connected)" in lines
+    told = "mode not set, BREAKER OPEN since 2026-01-31 12:00:00Z, last run cf-1: under way (begins)"
+    assert f"  remediation        {told}" in lines
+
+
+# ---- runs
+
+STEPS = (
+    StepRecord(name=Step.CHECK_CLOUD_CONTROLLER, started=at(0), ended=at(1), result=StepResult.OK, detail="2 of 2"),
+    StepRecord(name=Step.CONFIRM_UNREACHABLE, started=at(1)),
+)
+ENDED = open_run(
+    outcome=Outcome.FAILED,
+    reason="no-active-label",
+    detail="nobody leads",
+    ended=at(90),
+    steps=STEPS[:1],
+    pods=listed(intended=2, answered=1),
+    asked_by="Alert-a",
+    evidence="bbs:\n  lost the lock",
+)
+
+
+def test_a_step_in_a_line() -> None:
+    assert [step_line(step) for step in STEPS] == [
+        "12:00:00  check-cloud-controller  ok             1 s  2 of 2",
+        "12:00:01  confirm-unreachable     …",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (open_run(), "under way: about to begin"),
+        (open_run(step=Step.RESTART), "under way: restart"),
+        (ENDED, "failed (no-active-label): nobody leads"),
+        (open_run(outcome=Outcome.RECOVERED, ended=at(1)), "recovered"),
+    ],
+)
+def test_the_outcome_in_a_line(run: journals.Run, expected: str) -> None:
+    assert outcome_line(run) == expected
+
+
+def test_a_run_whole() -> None:
+    assert run_lines(ENDED) == [
+        "run cf-1 on foundation cf, mode auto, asked by Alert-a",
+        "began 2026-01-31 12:00:00Z, ended 2026-01-31 12:01:30Z (90 s)",
+        "",
+        step_line(STEPS[0]),
+        "  pod diego-api-0 diego-api-0-uid: deleted",
+        "  pod diego-api-1 diego-api-1-uid: to go",
+        "",
+        "failed (no-active-label): nobody leads",
+        "",
+        "evidence:",
+        "bbs:\n  lost the lock",
+    ]
+
+
+def test_the_history_newest_first_with_what_was_said_without_a_run() -> None:
+    journal = Journal(foundation="cf", runs=(ENDED, open_run(id="cf-2", started=at(100))))
+    for moment in (101, 102):
+        journal = journals.note(journal, "refused", at(moment))
+    journal = journals.pause(journal, by="ann", reason="maintenance", now=at(103))
+
+    assert history_lines(journal) == [
+        "2026-01-31 12:01:40Z        …  cf-2: under way (begins)  asked by nobody",
+        "2026-01-31 12:00:00Z     90 s  cf-1: failed (no-active-label)  asked by Alert-a",
+        "",
+        "without a run:",
+        "2026-01-31 12:01:43Z  paused by ann: maintenance",
+        "2026-01-31 12:01:42Z  refused (2 times)",
+    ]
+    assert history_lines(Journal(foundation="cf")) == ["no run of cf yet"]
