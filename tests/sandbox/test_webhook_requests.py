@@ -48,8 +48,7 @@ async def test_two_hundred_notifications_at_once() -> None:
         assert run["alerts"].keys() == {each["fingerprint"] for each in alerts}
         assert run["asked_by"] == "DiegoBBSUnreachable, DiegoNoActiveLeader"
         healed(box, before)
-        found = await webhook.until_metrics({counted("asks"): 200, decided("run", "asked"): 1, WANTED: 0})
-        assert found[decided("join", "in-progress")] + found[decided("refuse", "cooldown")] >= 0
+        await webhook.until_metrics({counted("asks"): 200, decided("run", "asked"): 1, WANTED: 0})
         assert len(await webhook.runs()) == 1
 
 
