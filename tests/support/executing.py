@@ -4,16 +4,19 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.config import Foundation
 from tests.support.clocks import LoopClock
 from tests.support.foundations import foundation, pod, statefulset
 from tests.support.memory_writer import JOURNAL, MemoryCluster, MemoryWriter
-from tests.support.moments import NOON
+from tests.support.moments import NOON, at
+from webhook import journal as journals
 from webhook.events import Announcer
-from webhook.execution import Execution
-from webhook.journal import Journal, PodRecord, Run
+from webhook.execution import End, Execution
+from webhook.journal import Journal, Outcome, PodRecord, Run, Step
 from webhook.lease import Held
 from webhook.metrics import Counters, RunMetrics
 from webhook.store import Store
@@ -110,3 +113,43 @@ def holding_on(held: Held) -> asyncio.Task[None]:
             await asyncio.sleep(5)
 
     return asyncio.create_task(renew())
+
+
+STEP = Step.CHECK_CLOUD_CONTROLLER
+RECOVERED = End(Outcome.RECOVERED, "", "restarted")
+
+
+async def says(text: str = "as it is") -> str:
+    await asyncio.sleep(1)
+    return text
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def put(made: Bench, journal: Journal) -> None:
+    made.cluster.put_journal(journal)
+
+
+def pause(made: Bench) -> None:
+    put(made, journals.pause(made.cluster.journal(), by="ann", reason="maintenance", now=at(0)))
+
+
+def withdraw(made: Bench) -> None:
+    journal = made.cluster.journal()
+    put(made, journals.update_run(journal, msgspec.structs.replace(journal.runs[-1], alerts={"a": False})))
+
+
+def unreachable(made: Bench, *, seconds: float | None = None) -> None:
+    """The API server does not answer any more; for so long, or for ever."""
+    for call in ("get configmaps", "update configmaps"):
+        made.writer.fail(call, times=-1)
+    if seconds is not None:
+        asyncio.get_running_loop().call_later(seconds, made.writer.heal)
+
+
+async def ended_by(made: Bench, what: str = "checkpoint") -> tuple[Outcome, str]:
+    with pytest.raises(End) as end:
+        await (made.execution.checkpoint() if what == "checkpoint" else made.execution.intend(UIDS[0]))
+    return end.value.outcome, end.value.reason

@@ -1,6 +1,8 @@
 """A medic on a foundation in memory: its journal, its lease, and a BBS that is healed by a restart."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,8 +13,10 @@ from exporter.config import Foundation
 from exporter.model import Pod, ProbeResult
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, endpoints, foundation, pod, statefulset
-from tests.support.memory_writer import TIMED_OUT, MemoryCluster, MemoryWriter, Mishap
-from tests.support.moments import NOON
+from tests.support.memory_writer import JOURNAL, TIMED_OUT, MemoryCluster, MemoryWriter, Mishap
+from tests.support.moments import NOON, at, firing
+from webhook.decision import ask
+from webhook.journal import Journal, Run, Step
 from webhook.kube import ExecResult
 from webhook.medic import Medic, Surroundings, journal_name
 from webhook.metrics import Counters, RunMetrics
@@ -102,3 +106,49 @@ class Program:
         self.writer.mishap = lambda _call: Mishap(TIMED_OUT)
         task.cancel()
         await asyncio.wait([task])
+
+
+HEALED_IN = 60.0
+"""Seconds within which an incident is over, by the settings of these tests."""
+
+
+@asynccontextmanager
+async def working(program: Program) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(program.medic.run())
+    try:
+        yield task
+        assert not task.done() or task.cancelled(), task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def alert(program: Program, name: str = "a") -> None:
+    """As the intake does."""
+
+    def change(journal: Journal) -> tuple[Journal, None]:
+        return ask(journal, [firing(name)], program.settings, at(now()))[0], None
+
+    await program.store.update(change)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def ended(cluster: BrokenFoundation, *, within: float = HEALED_IN) -> Run:
+    """Waits for the end of the run that is open, or about to be opened."""
+    async with asyncio.timeout(within):
+        while not (runs := runs_of(cluster)) or runs[-1].outcome is None:  # noqa: ASYNC110 - the time is virtual
+            await asyncio.sleep(0.1)
+    return runs[-1]
+
+
+def runs_of(cluster: BrokenFoundation) -> tuple[Run, ...]:
+    return cluster.journal().runs if JOURNAL in cluster.config_maps else ()
+
+
+async def reaches(cluster: BrokenFoundation, step: Step) -> None:
+    async with asyncio.timeout(HEALED_IN):
+        while not (runs := runs_of(cluster)) or runs[-1].step is not step:  # noqa: ASYNC110 - the time is virtual
+            await asyncio.sleep(0.1)

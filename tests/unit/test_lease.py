@@ -1,17 +1,13 @@
-"""The lease, in virtual time: taken, renewed, given back, lost; by one program, and by several."""
+"""The lease in the hands of one program, in virtual time: taken, renewed, given back, and lost."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import pairwise
 
-import msgspec
 import pytest
 
-from exporter.kube_api import ApiError, ConflictError
-from tests.support.clocks import LoopClock
+from exporter.kube_api import ConflictError
+from tests.support.leases import FORBIDDEN, NAME, a_lock, held_by, now, spec
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from webhook.kube import LeaseSpec
 from webhook.lease import (
@@ -20,15 +16,10 @@ from webhook.lease import (
     RENEW_DEADLINE,
     RENEW_INTERVAL,
     RETRY_INTERVAL,
-    Held,
-    LeaseLock,
     new_identity,
 )
 
 pytestmark = pytest.mark.looptime
-
-NAME = "diego-medic-diego-api"
-FORBIDDEN = ApiError(403, "Forbidden", "leases is forbidden")
 
 
 @pytest.fixture
@@ -41,47 +32,6 @@ def writer(cluster: MemoryCluster) -> MemoryWriter:
     return MemoryWriter(cluster)
 
 
-def a_lock(writer: MemoryWriter, identity: str = "a", *, clock: LoopClock | None = None) -> LeaseLock:
-    return LeaseLock(name=NAME, identity=identity, writer=writer, clock=clock or LoopClock())
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def spec(cluster: MemoryCluster) -> LeaseSpec:
-    return cluster.leases[NAME].spec
-
-
-@asynccontextmanager
-async def held_by(writer: MemoryWriter, identity: str, *, epoch: int = 0) -> AsyncIterator[Held]:
-    async with a_lock(writer, identity).hold(least_epoch=lambda: epoch) as held:
-        yield held
-
-
-async def seconds_to_take(writer: MemoryWriter, identity: str = "b", *, epoch: int = 0) -> float:
-    began = now()
-    async with held_by(writer, identity, epoch=epoch):
-        return now() - began
-
-
-async def die(cluster: MemoryCluster, identity: str = "a") -> MemoryWriter:
-    """A program takes the lease and is killed: nothing is given back."""
-    writer = MemoryWriter(cluster)
-
-    async def live() -> None:
-        async with held_by(writer, identity):
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(live())
-    await asyncio.sleep(0.001)
-    writer.fail("get leases", times=-1)
-    task.cancel()
-    await asyncio.wait([task])
-    assert spec(cluster).holder_identity == identity
-    return writer
-
-
 def test_two_programs_on_one_host_differ() -> None:
     assert new_identity() != new_identity()
 
@@ -90,9 +40,6 @@ def test_the_deadlines_leave_room_between_them() -> None:
     """A renewal may hang, and the next still comes in time; only much later may another take the lease."""
     assert RENEW_INTERVAL + ATTEMPT + RETRY_INTERVAL < RENEW_DEADLINE
     assert DURATION - RENEW_DEADLINE >= 5
-
-
-# ---- one program
 
 
 async def test_the_first_takes_it_at_once(writer: MemoryWriter, cluster: MemoryCluster) -> None:
@@ -167,117 +114,6 @@ async def test_a_cancellation_at_the_moment_of_giving_it_back_is_not_swallowed(w
     await asyncio.wait([task], timeout=10)
 
     assert task.cancelled()
-
-
-# ---- takeover
-
-
-async def test_another_waits_until_the_holder_was_silent_for_its_duration(cluster: MemoryCluster) -> None:
-    await die(cluster)
-
-    waited = await seconds_to_take(MemoryWriter(cluster))
-
-    assert DURATION < waited <= DURATION + 2 * RETRY_INTERVAL
-
-
-@pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])
-async def test_silence_is_measured_by_ones_own_clock(cluster: MemoryCluster, skew: float) -> None:
-    """The holder's renewals look a day old, or a day ahead: what counts is that they go on."""
-    holder = a_lock(MemoryWriter(cluster), clock=LoopClock(1_000_000 + skew))
-    waiting = a_lock(MemoryWriter(cluster), "b")
-
-    async def wait() -> None:
-        async with waiting.hold():
-            pass
-
-    async with holder.hold() as held:
-        task = asyncio.create_task(wait())
-        await asyncio.sleep(120)
-        assert not task.done()
-        assert held.valid
-        assert waiting.waits_for == "held by a"
-    await task
-    assert waiting.waits_for == ""
-
-
-async def test_the_duration_is_the_holders(cluster: MemoryCluster) -> None:
-    cluster.write_lease(NAME, LeaseSpec(holder_identity="other", lease_duration_seconds=60, lease_transitions=5))
-
-    assert 60 < await seconds_to_take(MemoryWriter(cluster)) <= 60 + 2 * RETRY_INTERVAL
-
-
-async def test_each_sign_of_life_begins_the_wait_anew(cluster: MemoryCluster) -> None:
-    await die(cluster)
-    task = asyncio.create_task(seconds_to_take(MemoryWriter(cluster)))
-    await asyncio.sleep(14)
-    cluster.write_lease(
-        NAME, msgspec.structs.replace(spec(cluster), renew_time=datetime.fromisoformat("2026-01-31T00Z"))
-    )
-
-    assert await task > 14 + DURATION
-
-
-@pytest.mark.parametrize("holder", ["", None])
-async def test_a_free_lease_is_taken_at_once(cluster: MemoryCluster, holder: str | None) -> None:
-    cluster.write_lease(NAME, LeaseSpec(holder_identity=holder, lease_transitions=41))
-
-    async with held_by(MemoryWriter(cluster), "b") as held:
-        assert (now(), held.epoch) == (0, 42)
-
-
-async def test_the_epoch_grows_with_every_holder_and_with_what_the_journal_knows(cluster: MemoryCluster) -> None:
-    epochs = []
-    for identity, known in (("a", 0), ("b", 0), ("a", 9), ("a", 0)):
-        async with held_by(MemoryWriter(cluster), identity, epoch=known) as held:
-            epochs.append(held.epoch)
-
-    assert epochs == [1, 2, 10, 11]
-
-
-async def test_one_of_many_takes_it_and_then_the_next(cluster: MemoryCluster) -> None:
-    taken: list[tuple[str, int, float]] = []
-
-    async def take(identity: str) -> None:
-        async with held_by(MemoryWriter(cluster), identity) as held:
-            taken.append((identity, held.epoch, now()))
-            await asyncio.sleep(10)
-
-    await asyncio.gather(*(take(identity) for identity in "abcd"))
-
-    assert sorted(identity for identity, _, _ in taken) == list("abcd")
-    assert [epoch for _, epoch, _ in taken] == [1, 2, 3, 4]
-    assert all(later - earlier >= 10 for (*_, earlier), (*_, later) in pairwise(taken))
-
-
-# ---- deleted
-
-
-async def test_where_somebody_acted_before_a_missing_lease_is_waited_for(cluster: MemoryCluster) -> None:
-    """Its holder may not know yet that it is gone; the journal's epoch says that there was one."""
-    async with held_by(MemoryWriter(cluster), "b", epoch=6) as held:
-        assert DURATION < now() <= DURATION + 2 * RETRY_INTERVAL
-        assert held.epoch == 7
-
-
-async def test_a_holder_whose_lease_was_deleted_has_lost_it(writer: MemoryWriter, cluster: MemoryCluster) -> None:
-    async with held_by(writer, "a") as held:
-        del cluster.leases[NAME]
-        await asyncio.sleep(RENEW_INTERVAL + 0.001)
-        assert (held.lost, held.valid) == (True, False)
-
-    assert cluster.leases == {}
-
-
-async def test_a_deleted_lease_is_not_taken_while_its_holder_trusts_it(cluster: MemoryCluster) -> None:
-    async with held_by(MemoryWriter(cluster), "a") as first:
-        waiting = asyncio.create_task(seconds_to_take(MemoryWriter(cluster), epoch=1))
-        await asyncio.sleep(7)
-        del cluster.leases[NAME]
-        while not waiting.done():
-            await asyncio.sleep(0.1)
-            assert not (first.valid and NAME in cluster.leases)
-
-    assert await waiting > 7 + DURATION
 
 
 # ---- the API server

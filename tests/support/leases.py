@@ -1,0 +1,55 @@
+"""Programs that want a lease, on a cluster in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from exporter.kube_api import ApiError
+from tests.support.clocks import LoopClock
+from tests.support.memory_writer import MemoryCluster, MemoryWriter
+from webhook.kube import LeaseSpec
+from webhook.lease import Held, LeaseLock
+
+NAME = "diego-medic-diego-api"
+FORBIDDEN = ApiError(403, "Forbidden", "leases is forbidden")
+
+
+def a_lock(writer: MemoryWriter, identity: str = "a", *, clock: LoopClock | None = None) -> LeaseLock:
+    return LeaseLock(name=NAME, identity=identity, writer=writer, clock=clock or LoopClock())
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def spec(cluster: MemoryCluster) -> LeaseSpec:
+    return cluster.leases[NAME].spec
+
+
+@asynccontextmanager
+async def held_by(writer: MemoryWriter, identity: str, *, epoch: int = 0) -> AsyncIterator[Held]:
+    async with a_lock(writer, identity).hold(least_epoch=lambda: epoch) as held:
+        yield held
+
+
+async def seconds_to_take(writer: MemoryWriter, identity: str = "b", *, epoch: int = 0) -> float:
+    began = now()
+    async with held_by(writer, identity, epoch=epoch):
+        return now() - began
+
+
+async def die(cluster: MemoryCluster, identity: str = "a") -> MemoryWriter:
+    """A program takes the lease and is killed: nothing is given back."""
+    writer = MemoryWriter(cluster)
+
+    async def live() -> None:
+        async with held_by(writer, identity):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(live())
+    await asyncio.sleep(0.001)
+    writer.fail("get leases", times=-1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert spec(cluster).holder_identity == identity
+    return writer

@@ -1,0 +1,157 @@
+"""Journals that can't be used: another's, unreadable or gone; and how a person begins one anew."""
+
+import pytest
+
+from exporter.kube_api import ApiUnreachableError
+from tests.support.memory_writer import JOURNAL, MemoryCluster, MemoryWriter
+from tests.support.stores import a_store, nothing, noting, texts
+from webhook.journal import Journal
+from webhook.store import ForeignJournalError, JournalLostError, Store
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+def cluster() -> MemoryCluster:
+    return MemoryCluster()
+
+
+@pytest.fixture
+def writer(cluster: MemoryCluster) -> MemoryWriter:
+    return MemoryWriter(cluster)
+
+
+@pytest.fixture
+def store(writer: MemoryWriter) -> Store:
+    return a_store(writer)
+
+
+async def test_the_journal_of_another_foundation_is_not_touched(cluster: MemoryCluster, writer: MemoryWriter) -> None:
+    await a_store(writer, "other").update(noting("one"))
+    before = cluster.config_maps[JOURNAL]
+    store = a_store(writer)
+
+    for attempt in (store.refresh(), store.update(noting("two")), store.reset_lost()):
+        with pytest.raises(ForeignJournalError) as refused:
+            await attempt
+        assert refused.value.reason == "foreign-journal"
+
+    assert cluster.config_maps[JOURNAL] == before
+
+
+async def test_a_foreign_journal_that_is_unreadable_is_foreign(store: Store, cluster: MemoryCluster) -> None:
+    """It is not ours to begin anew."""
+    cluster.write_config_map(JOURNAL, {"foundation": "other", "journal.json": "junk"})
+
+    with pytest.raises(ForeignJournalError):
+        await store.reset_lost()
+
+
+async def test_it_is_foreign_by_what_is_inside_as_well(store: Store, cluster: MemoryCluster) -> None:
+    cluster.put_journal(Journal(foundation="other"))
+    cluster.write_config_map(JOURNAL, (cluster.config_maps[JOURNAL].data or {}) | {"foundation": "cf"})
+
+    with pytest.raises(ForeignJournalError):
+        await store.refresh()
+
+
+UNREADABLE = [
+    None,
+    {},
+    {"foundation": "cf"},
+    {"foundation": "cf", "journal.json": ""},
+    {"foundation": "cf", "journal.json": '{"version": 2}'},
+    {"journal.json": "junk"},
+]
+
+
+@pytest.mark.parametrize("data", UNREADABLE)
+async def test_a_journal_that_is_unreadable_is_lost(
+    store: Store, cluster: MemoryCluster, data: dict[str, str] | None
+) -> None:
+    cluster.write_config_map(JOURNAL, data)
+
+    for attempt in (store.refresh(), store.update(noting("one"))):
+        with pytest.raises(JournalLostError) as refused:
+            await attempt
+        assert refused.value.reason == "journal-lost"
+    assert cluster.config_maps[JOURNAL].data == data
+
+
+@pytest.mark.parametrize("known_by", ["reading", "writing", "an unreadable one"])
+async def test_a_journal_that_is_gone_while_it_was_known_is_lost(
+    store: Store, cluster: MemoryCluster, known_by: str
+) -> None:
+    if known_by == "reading":
+        cluster.put_journal(Journal(foundation="cf"))
+        await store.refresh()
+    elif known_by == "writing":
+        await store.update(noting("one"))
+    else:
+        cluster.write_config_map(JOURNAL, {"foundation": "cf", "journal.json": "junk"})
+        with pytest.raises(JournalLostError):
+            await store.refresh()
+    del cluster.config_maps[JOURNAL]
+
+    for attempt in (store.update(noting("two")), store.refresh(), store.update(nothing)):
+        with pytest.raises(JournalLostError, match="was there and is gone"):
+            await attempt
+    assert cluster.config_maps == {}
+
+
+async def test_a_journal_that_comes_back_is_used_again(store: Store, cluster: MemoryCluster) -> None:
+    await store.update(noting("one"))
+    kept = cluster.config_maps.pop(JOURNAL)
+    with pytest.raises(JournalLostError):
+        await store.refresh()
+    cluster.config_maps[JOURNAL] = kept
+
+    await store.update(noting("two"))
+
+    assert texts(cluster.journal()) == ["one", "two"]
+
+
+# ---- reset
+
+
+@pytest.mark.parametrize("data", UNREADABLE)
+async def test_a_person_begins_a_lost_journal_anew(
+    store: Store, cluster: MemoryCluster, data: dict[str, str] | None
+) -> None:
+    """The old text is kept beside it, and is still there after the next write."""
+    cluster.write_config_map(JOURNAL, data)
+
+    assert await store.reset_lost() is True
+    await store.update(noting("one"))
+
+    assert texts(cluster.journal()) == ["one"]
+    assert (cluster.config_maps[JOURNAL].data or {}).get("lost") == (data or {}).get("journal.json")
+
+
+async def test_a_person_begins_one_anew_that_is_gone(store: Store, cluster: MemoryCluster) -> None:
+    await store.update(noting("one"))
+    del cluster.config_maps[JOURNAL]
+
+    assert await store.reset_lost() is True
+    assert cluster.journal() == Journal(foundation="cf")
+    await store.update(noting("two"))
+
+
+async def test_a_journal_that_is_there_is_not_begun_anew(store: Store, cluster: MemoryCluster) -> None:
+    assert await store.reset_lost() is False
+    await store.update(noting("one"))
+
+    assert await store.reset_lost() is False
+    assert texts(cluster.journal()) == ["one"]
+
+
+async def test_what_can_not_be_read_for_now_is_not_lost(
+    store: Store, writer: MemoryWriter, cluster: MemoryCluster
+) -> None:
+    await store.update(noting("one"))
+    writer.fail("get configmaps")
+
+    with pytest.raises(ApiUnreachableError):
+        await store.reset_lost()
+
+    assert texts(cluster.journal()) == ["one"]
