@@ -36,3 +36,8 @@ def from_rfc3339(text: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"a time without an offset: {text!r}")
     return (moment - datetime.fromtimestamp(0, UTC)).total_seconds()
+
+
+def utc(moment: datetime) -> str:
+    """A moment in UTC as people read it: `2026-01-31 03:04:05Z`."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"

@@ -11,12 +11,12 @@ from functools import partial
 from random import Random
 
 from exporter.clock import Clock
-from exporter.config import Config, Foundation
+from exporter.config.model import Config, Foundation
+from exporter.foundation.observer import Observer
+from exporter.foundation.probe import Dialer, dial_tcp
 from exporter.gauges import Look, expired
-from exporter.kube_api import Kubernetes
+from exporter.kubernetes.api import Kubernetes
 from exporter.metrics import Instruments
-from exporter.observer import Observer
-from exporter.probe import Dialer, dial_tcp
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ Names and meanings are those of docs/metrics.md. A function that yields nothing 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from exporter import assess
-from exporter.config import Foundation
-from exporter.model import Component, FoundationView, Pod
+from exporter.config.model import Foundation
+from exporter.foundation import assess
+from exporter.foundation.view import Component, FoundationView
+from exporter.kubernetes.objects import Pod
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 """The values of the labels after `foundation`, and the value."""

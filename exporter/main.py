@@ -8,15 +8,15 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
-from exporter import program
-from exporter.config import Config, Foundation
-from exporter.exposition import Exposition, Part
+from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
-from exporter.kube import ApiReader, Connections, RequestObserver
+from exporter.kubernetes.client import ApiReader, Connections, RequestObserver
 from exporter.metrics import FoundationCollector, Instruments
 from exporter.page import render
-from exporter.server import Address
-from exporter.web_access import WebAccess
+from exporter.serving import program
+from exporter.serving.access import WebAccess
+from exporter.serving.exposition import Exposition, Part
+from exporter.serving.server import Address
 
 NAME = "diego-exporter"
 
@@ -69,7 +69,7 @@ class Exporter:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script; the exit code is that of `exporter.program`."""
+    """The console script; the exit code is that of `exporter.serving.program`."""
     return program.run(
         argv,
         name=NAME,

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporter.foundation.view import Probe, ProbeResult
 from exporter.gauges import SHOWN, Look, Shown
-from exporter.model import Probe, ProbeResult
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from html import escape
 
-from exporter import assess
+from exporter.foundation import assess
+from exporter.foundation.view import Component
 from exporter.gauges import Look
-from exporter.model import Component
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en">

@@ -9,20 +9,21 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
-from exporter import program
-from exporter.config import Config, Foundation
-from exporter.exposition import Exposition, Part
-from exporter.kube import Connections
-from exporter.probe import dial_tcp
-from exporter.server import Address
-from webhook.intake import Intake
-from webhook.lease import new_identity
-from webhook.medic import Medic
-from webhook.medics import Medics
+from exporter.config.model import Config, Foundation
+from exporter.foundation.probe import dial_tcp
+from exporter.kubernetes.client import Connections
+from exporter.serving import program
+from exporter.serving.exposition import Exposition, Part
+from exporter.serving.server import Address
+from webhook.http.access import Doors
+from webhook.http.page import render
+from webhook.http.routes import Routes
+from webhook.medic.intake import Intake
+from webhook.medic.medic import Medic
+from webhook.medic.medics import Medics
+from webhook.medic.wiring import medic_for
 from webhook.metrics import CloudControllerProbes, Counters, HttpMetrics, JournalCollector, RunMetrics
-from webhook.page import render
-from webhook.web import Doors, Routes
-from webhook.wiring import medic_for
+from webhook.record.lease import new_identity
 
 NAME = "diego-webhook"
 
@@ -85,7 +86,7 @@ class Webhook:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script; the exit code is that of `exporter.program`."""
+    """The console script; the exit code is that of `exporter.serving.program`."""
     return program.run(
         argv,
         name=NAME,

@@ -7,11 +7,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter.clock import Clock
-from exporter.config import Foundation
-from exporter.model import Probe, ProbeResult, Reading
-from webhook.decision import PASSING, Decision, Verdict, Why, cooldown_end
-from webhook.journal import Journal, Outcome, Run, Step, StepResult
-from webhook.notification import Reason
+from exporter.config.model import Foundation
+from exporter.foundation.view import Probe, ProbeResult, Reading
+from webhook.record.journal import Journal, Outcome, Run, Step, StepResult
+from webhook.requests.decision import PASSING, Decision, Verdict, Why, cooldown_end
+from webhook.requests.notification import Reason
 
 VANTAGE = "cloud_controller"
 STALENESS = 60.0

@@ -146,7 +146,7 @@ async def test_an_interrupted_run_is_taken_up_again() -> None:
         before = uids(box)
         trap = at_delete(box, 2, lambda: box.fault("never-ready", "diego-api-1"))
         await break_it(box)
-        process = await begun("webhook.cli", "run", "cf", "--config.file", str(path))
+        process = await begun("webhook.operator.cli", "run", "cf", "--config.file", str(path))
         await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
         process.send_signal(signal.SIGINT)
         stopped = await ended(process)
@@ -247,5 +247,5 @@ async def test_usage_and_config(tmp_path: Path) -> None:
         ended = await runbook(bad, "check", "cf")
         assert ended.code == 2
         assert ended.errors.startswith(f"{bad}:1: foundations[0].name: ")
-        assert (await command("webhook.cli", "--version")).output.startswith("diego-runbook ")
-        assert (await command("webhook.cli", "--help")).code == 0
+        assert (await command("webhook.operator.cli", "--version")).output.startswith("diego-runbook ")
+        assert (await command("webhook.operator.cli", "--help")).code == 0

@@ -5,18 +5,12 @@ from typing import Any
 
 import msgspec
 
-from exporter.config import Foundation
+from exporter.config.model import Foundation
 from tests.support.foundations import foundation
 from tests.support.moments import at, firing, person
-from webhook.decision import (
-    Verdict,
-    Why,
-    ask,
-    begin,
-    decide,
-)
-from webhook.journal import Disruption, Journal, Outcome, Pause, PodRecord, Request, Run, decode, encode
-from webhook.notification import Ask
+from webhook.record.journal import Disruption, Journal, Outcome, Pause, PodRecord, Request, Run, decode, encode
+from webhook.requests.decision import Verdict, Why, ask, begin, decide
+from webhook.requests.notification import Ask
 
 REMEDIATION = {
     "mode": "auto", "cooldown": "15m", "retry": "1m", "request_ttl": "10m", "breaker": {"runs": 3, "window": "6h"}

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.config import Foundation
+from exporter.config.model import Foundation
 from tests.support.clocks import LoopClock
 from tests.support.foundations import foundation, pod, statefulset
 from tests.support.memory_writer import JOURNAL, MemoryCluster, MemoryWriter
 from tests.support.moments import NOON, at
-from webhook import journal as journals
-from webhook.events import Announcer
-from webhook.execution import End, Execution
-from webhook.journal import Journal, Outcome, PodRecord, Run, Step
-from webhook.lease import Held
 from webhook.metrics import Counters, RunMetrics
-from webhook.store import Store
+from webhook.record import journal as journals
+from webhook.record.journal import Journal, Outcome, PodRecord, Run, Step
+from webhook.record.lease import Held
+from webhook.record.store import Store
+from webhook.runbook.events import Announcer
+from webhook.runbook.execution import End, Execution
 
 UIDS = ("diego-api-0-uid", "diego-api-1-uid")
 EPOCH = 3

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from exporter.config import Foundation
-from exporter.model import ProbeResult
+from exporter.config.model import Foundation
+from exporter.foundation.view import ProbeResult
 from tests.support.memory_kubernetes import MemoryKubernetes
 
 BBS = "diego-api.cf.svc.cluster.local"

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from exporter.kube_api import ApiError
+from exporter.kubernetes.api import ApiError
 from tests.support.clocks import LoopClock
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
-from webhook.kube import LeaseSpec
-from webhook.lease import Held, LeaseLock
+from webhook.record.lease import Held, LeaseLock
+from webhook.writer import LeaseSpec
 
 NAME = "diego-medic-diego-api"
 FORBIDDEN = ApiError(403, "Forbidden", "leases is forbidden")

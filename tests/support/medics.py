@@ -9,18 +9,19 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from exporter.config import Foundation
-from exporter.model import Pod, ProbeResult
+from exporter.config.model import Foundation
+from exporter.foundation.view import ProbeResult
+from exporter.kubernetes.objects import Pod
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, endpoints, foundation, pod, statefulset
 from tests.support.memory_writer import JOURNAL, TIMED_OUT, MemoryCluster, MemoryWriter, Mishap
 from tests.support.moments import NOON, at, firing
-from webhook.decision import ask
-from webhook.journal import Journal, Run, Step
-from webhook.kube import ExecResult
-from webhook.medic import Medic, Surroundings, journal_name
+from webhook.medic.medic import Medic, Surroundings
 from webhook.metrics import Counters, RunMetrics
-from webhook.store import Store
+from webhook.record.journal import Journal, Run, Step
+from webhook.record.store import Store, journal_name
+from webhook.requests.decision import ask
+from webhook.writer import ExecResult
 
 FAST = {
     "mode": "auto",

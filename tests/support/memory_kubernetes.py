@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from exporter.kube_api import (
+from exporter.kubernetes.api import (
     ENDPOINTS,
     PODS,
     SERVICES,
@@ -23,7 +23,7 @@ from exporter.kube_api import (
     T,
     WatchEvent,
 )
-from exporter.model import Stored
+from exporter.kubernetes.objects import Stored
 
 _BOOKMARK_BEFORE_END = 2.0
 _KINDS: dict[str, Resource[Any]] = {each.plural: each for each in (PODS, STATEFULSETS, SERVICES, ENDPOINTS)}

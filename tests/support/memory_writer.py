@@ -1,4 +1,4 @@
-"""A cluster in memory that can be written to, as `webhook.kube.Writer` sees it, with everything that can go wrong.
+"""A cluster in memory that can be written to, as `webhook.writer.Writer` sees it, with everything that can go wrong.
 
 `MemoryCluster` is what stands in the cluster. A `MemoryWriter` is one program's connection to it: each may be slow, cut
 off, refused, or not told of what took effect.
@@ -12,12 +12,20 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from exporter.kube_api import ApiUnreachableError, ConflictError, KubernetesError, Listing, NotFoundError, Resource, T
-from exporter.kube_api import WatchEvent as Event
-from exporter.model import Metadata, Pod
+from exporter.kubernetes.api import (
+    ApiUnreachableError,
+    ConflictError,
+    KubernetesError,
+    Listing,
+    NotFoundError,
+    Resource,
+    T,
+)
+from exporter.kubernetes.api import WatchEvent as Event
+from exporter.kubernetes.objects import Metadata, Pod
 from tests.support.memory_kubernetes import MemoryKubernetes
-from webhook.journal import Journal, decode, encode
-from webhook.kube import ConfigMap, Deleted, ExecResult, Lease, LeaseSpec
+from webhook.record.journal import Journal, decode, encode
+from webhook.writer import ConfigMap, Deleted, ExecResult, Lease, LeaseSpec
 
 R = TypeVar("R")
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from webhook.journal import PersonRecord
-from webhook.notification import Ask
+from webhook.record.journal import PersonRecord
+from webhook.requests.notification import Ask
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

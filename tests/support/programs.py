@@ -250,7 +250,7 @@ class Ended:
 
 async def runbook(config: Path, *arguments: str) -> Ended:
     """One command of `diego-runbook`, to its end."""
-    return await ended(await begun("webhook.cli", *arguments, "--config.file", str(config)))
+    return await ended(await begun("webhook.operator.cli", *arguments, "--config.file", str(config)))
 
 
 async def command(module: str, *arguments: str) -> Ended:

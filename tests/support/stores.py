@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from exporter.kube_api import ApiError, ConflictError
+from exporter.kubernetes.api import ApiError, ConflictError
 from tests.support.memory_writer import JOURNAL, MemoryWriter
 from tests.support.moments import at
-from webhook.journal import Journal, Outcome, Run, note
-from webhook.store import Store
+from webhook.record.journal import Journal, Outcome, Run, note
+from webhook.record.store import Store
 
 CONFLICT = ConflictError(409, "Conflict", "the object has been modified")
 FORBIDDEN = ApiError(403, "Forbidden", "configmaps is forbidden")

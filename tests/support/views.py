@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from exporter.model import Component, Endpoints, FoundationView, Pod, Probe, ProbeResult, Reading, Service, StatefulSet
+from exporter.foundation.view import Component, FoundationView, Probe, ProbeResult, Reading
+from exporter.kubernetes.objects import Endpoints, Pod, Service, StatefulSet
 from tests.support.foundations import endpoints, pod
 
 NOW = 1_000_000.0

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from exporter.model import Component, FoundationView, Pod, Probe, ProbeResult, Reading, StatefulSet
+from exporter.foundation.view import Component, FoundationView, Probe, ProbeResult, Reading
+from exporter.kubernetes.objects import Pod, StatefulSet
 from tests.support.foundations import pod, statefulset
 
 NOW = 1_000_000.0

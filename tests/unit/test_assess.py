@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter import assess
-from exporter.model import Probe, ProbeResult, Reading
+from exporter.foundation import assess
+from exporter.foundation.view import Probe, ProbeResult, Reading
 
 REACHED, NOT_REACHED, NOTHING = True, False, None
 TABLE = {

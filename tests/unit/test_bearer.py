@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError
-from webhook.bearer import BearerToken
+from exporter.config.errors import ConfigError
+from webhook.http.bearer import BearerToken
 
 
 @pytest.fixture

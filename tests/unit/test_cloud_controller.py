@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from exporter.config import Foundation
-from exporter.kube_api import ApiError, ApiUnreachableError
-from exporter.model import FoundationView, Pod, Probe, ProbeResult
+from exporter.config.model import Foundation
+from exporter.foundation.view import FoundationView, Probe, ProbeResult
+from exporter.kubernetes.api import ApiError, ApiUnreachableError
+from exporter.kubernetes.objects import Pod
 from tests.support.clocks import LoopClock
 from tests.support.foundations import foundation
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from tests.support.views import API, a_pod, component, view, without
-from webhook.cloud_controller import (
+from webhook.runbook.cloud_controller import (
     EXEC_TIMEOUT,
     MAX_WORDS,
     Attempt,
@@ -23,7 +24,7 @@ from webhook.cloud_controller import (
     read_nc,
     to_ask,
 )
-from webhook.kube import ExecResult
+from webhook.writer import ExecResult
 
 CF = foundation()
 HOST = "diego-api.cf.svc.cluster.local"

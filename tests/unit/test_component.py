@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from exporter.component import ComponentWatch
-from exporter.kube_api import ApiUnreachableError
-from exporter.model import Component
-from exporter.reflector import Pace
+from exporter.foundation.component import ComponentWatch
+from exporter.foundation.view import Component
+from exporter.kubernetes.api import ApiUnreachableError
+from exporter.kubernetes.reflector import Pace
 from tests.support.clocks import LoopClock
 from tests.support.foundations import healthy, pod, statefulset
 from tests.support.memory_kubernetes import MemoryKubernetes

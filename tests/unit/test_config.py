@@ -4,21 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import (
-    Bbs,
-    Config,
-    ConfigError,
-    Confirm,
-    DiegoApi,
-    Foundation,
-    HostPort,
-    Label,
-    Problem,
-    Program,
-    Remediation,
-    Verify,
-    load,
-)
+from exporter.config.errors import ConfigError, Problem
+from exporter.config.load import load
+from exporter.config.model import Bbs, Config, DiegoApi, Foundation, HostPort
+from exporter.config.remediation import Confirm, Remediation, Verify
+from exporter.config.resolve import Program
+from exporter.config.types import Label
 
 CONFIGS = Path(__file__).parent.parent / "config"
 BAD = sorted(path.stem for path in (CONFIGS / "bad").glob("*.yaml"))

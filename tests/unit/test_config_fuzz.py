@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, Problem, load
-from exporter.web_access import load_web_config
+from exporter.config.errors import ConfigError, Problem
+from exporter.config.load import load
+from exporter.serving.access import load_web_config
 
 CONFIGS = Path(__file__).parent.parent / "config"
 SEEDS = sorted((CONFIGS / "good").glob("*.yaml")) + sorted((CONFIGS / "bad").glob("*.yaml"))

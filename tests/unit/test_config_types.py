@@ -3,10 +3,12 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.config import Bbs, Breaker, Foundation, Label, Verify
-from exporter.config_types import (
+from exporter.config.model import Bbs, Foundation
+from exporter.config.remediation import Breaker, Verify
+from exporter.config.types import (
     FoundationName,
     Host,
+    Label,
     LabelText,
     format_duration,
     parse_duration,

@@ -19,16 +19,9 @@ from tests.support.decisions import (
     with_mode,
 )
 from tests.support.moments import at, firing, person
-from webhook import journal as journals
-from webhook.decision import (
-    Verdict,
-    Why,
-    ask_as_person,
-    cooldown_end,
-    decide,
-    reconsider,
-)
-from webhook.journal import Disruption, Journal
+from webhook.record import journal as journals
+from webhook.record.journal import Disruption, Journal
+from webhook.requests.decision import Verdict, Why, ask_as_person, cooldown_end, decide, reconsider
 
 
 @pytest.mark.parametrize(

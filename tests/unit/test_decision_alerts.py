@@ -16,16 +16,9 @@ from tests.support.decisions import (
     wanted,
 )
 from tests.support.moments import at, firing, resolved
-from webhook.decision import (
-    MAX_ALERTS,
-    Verdict,
-    Why,
-    ask,
-    begin,
-    cooldown_end,
-)
-from webhook.journal import MAX_TEXT, Journal, decode, encode
-from webhook.notification import Reason
+from webhook.record.journal import MAX_TEXT, Journal, decode, encode
+from webhook.requests.decision import MAX_ALERTS, Verdict, Why, ask, begin, cooldown_end
+from webhook.requests.notification import Reason
 
 
 def test_an_alert_asks_for_a_run_at_once() -> None:

@@ -4,13 +4,7 @@ import msgspec
 
 from tests.support.decisions import CF, EMPTY, OBSERVED, UNDER_WAY, after, asked, request_of, started, with_mode
 from tests.support.moments import at, firing, person
-from webhook.decision import (
-    Verdict,
-    Why,
-    ask_as_person,
-    reconsider,
-    withdraw,
-)
+from webhook.requests.decision import Verdict, Why, ask_as_person, reconsider, withdraw
 
 
 def test_a_person_asks() -> None:

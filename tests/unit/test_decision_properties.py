@@ -7,12 +7,11 @@ from random import Random
 import msgspec
 import pytest
 
-from exporter.config import Foundation
+from exporter.config.model import Foundation
 from tests.support.foundations import foundation
 from tests.support.moments import NOON, at
-from webhook import journal as journals
-from webhook.decision import Verdict, ask, ask_as_person, begin, reconsider, withdraw
-from webhook.journal import (
+from webhook.record import journal as journals
+from webhook.record.journal import (
     Journal,
     Outcome,
     PersonRecord,
@@ -23,7 +22,8 @@ from webhook.journal import (
     record_intent,
     update_run,
 )
-from webhook.notification import Ask
+from webhook.requests.decision import Verdict, ask, ask_as_person, begin, reconsider, withdraw
+from webhook.requests.notification import Ask
 
 BREAKER_RUNS, COOLDOWN, RETRY, TTL, WINDOW = 3, 300, 60, 400, 7200
 REMEDIATION = {

@@ -5,12 +5,8 @@ import pytest
 
 from tests.support.decisions import CF, EMPTY, PAUSED, asked, request_of, run, started, wanted
 from tests.support.moments import at, firing, resolved
-from webhook import journal as journals
-from webhook.decision import (
-    Verdict,
-    Why,
-    reconsider,
-)
+from webhook.record import journal as journals
+from webhook.requests.decision import Verdict, Why, reconsider
 
 
 def test_what_is_wanted_is_decided_again_when_the_time_comes() -> None:

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from exporter.kube_api import ApiError
-from exporter.model import Pod
+from exporter.kubernetes.api import ApiError
+from exporter.kubernetes.objects import Pod
 from tests.support.executing import EPOCH, UIDS, Bench, bench, holding_on, listed, open_run
 from tests.support.memory_writer import TIMED_OUT
 from tests.support.moments import NOON, at
-from webhook import journal as journals
-from webhook.deletion import PATIENCE, answered, delete_listed
-from webhook.execution import End
-from webhook.journal import Outcome, PodRecord, Run
-from webhook.store import FencedError
+from webhook.record import journal as journals
+from webhook.record.journal import Outcome, PodRecord, Run
+from webhook.record.store import FencedError
+from webhook.runbook.deletion import PATIENCE, answered, delete_listed
+from webhook.runbook.execution import End
 
 pytestmark = pytest.mark.looptime
 

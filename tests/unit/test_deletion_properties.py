@@ -6,14 +6,14 @@ from random import Random
 
 import pytest
 
-from exporter.model import Pod
+from exporter.kubernetes.objects import Pod
 from tests.support.executing import UIDS, Bench, bench, holding_on, two_pods
 from tests.support.memory_writer import TIMED_OUT, Mishap
 from tests.support.moments import at
-from webhook import journal as journals
-from webhook.deletion import delete_listed
-from webhook.execution import End
-from webhook.journal import Outcome
+from webhook.record import journal as journals
+from webhook.record.journal import Outcome
+from webhook.runbook.deletion import delete_listed
+from webhook.runbook.execution import End
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 

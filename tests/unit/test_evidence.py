@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from exporter.kube_api import ApiError
-from exporter.model import Pod
+from exporter.kubernetes.api import ApiError
+from exporter.kubernetes.objects import Pod
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from tests.support.views import a_pod
-from webhook.evidence import EXCERPT_BYTES, TIMEOUT, excerpt, gather
+from webhook.runbook.evidence import EXCERPT_BYTES, TIMEOUT, excerpt, gather
 
 pytestmark = pytest.mark.looptime
 

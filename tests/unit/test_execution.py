@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from exporter.kube_api import ApiError
+from exporter.kubernetes.api import ApiError
 from tests.support.executing import (
     RECOVERED,
     STEP,
@@ -23,10 +23,10 @@ from tests.support.executing import (
 from tests.support.foundations import foundation
 from tests.support.memory_writer import JOURNAL, MemoryWriter
 from tests.support.moments import at
-from webhook import journal as journals
-from webhook.execution import End
-from webhook.journal import MAX_TEXT, Outcome, Run, Step, StepRecord, StepResult
-from webhook.store import FencedError, JournalLostError, Store
+from webhook.record import journal as journals
+from webhook.record.journal import MAX_TEXT, Outcome, Run, Step, StepRecord, StepResult
+from webhook.record.store import FencedError, JournalLostError, Store
+from webhook.runbook.execution import End
 
 pytestmark = pytest.mark.looptime
 

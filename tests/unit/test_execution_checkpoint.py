@@ -24,10 +24,10 @@ from tests.support.executing import (
 )
 from tests.support.memory_writer import JOURNAL
 from tests.support.moments import at, person
-from webhook.execution import PATIENCE, End
-from webhook.journal import Outcome
-from webhook.lease import RENEW_DEADLINE
-from webhook.store import FencedError, JournalLostError
+from webhook.record.journal import Outcome
+from webhook.record.lease import RENEW_DEADLINE
+from webhook.record.store import FencedError, JournalLostError
+from webhook.runbook.execution import PATIENCE, End
 
 pytestmark = pytest.mark.looptime
 

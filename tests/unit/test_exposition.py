@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from exporter.exposition import Exposition, Format, Part, accepts_gzip, negotiate
+from exporter.serving.exposition import Exposition, Format, Part, accepts_gzip, negotiate
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 PROMETHEUS_2 = (

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.config import Config, Foundation
+from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
-from exporter.kube_api import ApiUnreachableError
+from exporter.foundation.view import ProbeResult
+from exporter.kubernetes.api import ApiUnreachableError
 from exporter.metrics import Instruments
-from exporter.model import ProbeResult
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, healthy, pod
 from tests.support.memory_kubernetes import MemoryKubernetes

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exporter.foundation.view import Component, FoundationView, Probe, ProbeResult, Reading
 from exporter.gauges import SHOWN, Look, expired
 from exporter.metrics import FoundationCollector, Instruments
-from exporter.model import Component, FoundationView, Probe, ProbeResult, Reading
 from tests.support.foundations import foundation, pod
 from tests.support.watched_views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model import Component, FoundationView
+from exporter.foundation.view import Component, FoundationView
 from tests.support.foundations import foundation
 from tests.support.views import NOW, a_pod, component, view, without
-from webhook.guards import leadership_refusal, refusal, targets, to_delete
+from webhook.runbook.guards import leadership_refusal, refusal, targets, to_delete
 
 CF = foundation()
 CFEE_1 = foundation(profile="cfee-1", restart=("diego-locket", "diego-api"))

@@ -9,17 +9,17 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.kube_api import ApiError
+from exporter.kubernetes.api import ApiError
 from tests.support.clocks import LoopClock
 from tests.support.foundations import foundation
 from tests.support.medics import FAST, BrokenFoundation, Program
 from tests.support.memory_writer import JOURNAL
 from tests.support.moments import NOON, at
-from webhook import journal as journals
-from webhook.intake import TIMEOUT, Intake, Receipt
-from webhook.journal import Journal, Outcome, Run
+from webhook.medic.intake import TIMEOUT, Intake, Receipt
 from webhook.metrics import HttpMetrics
-from webhook.notification import Alert, Notification
+from webhook.record import journal as journals
+from webhook.record.journal import Journal, Outcome, Run
+from webhook.requests.notification import Alert, Notification
 
 pytestmark = pytest.mark.looptime
 

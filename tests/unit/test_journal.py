@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.support.moments import at, person
-from webhook import journal as journals
-from webhook.journal import (
+from webhook.record import journal as journals
+from webhook.record.journal import (
     MAX_BYTES,
     MAX_RUNS,
     MAX_TEXT,

@@ -11,21 +11,19 @@ import pytest
 import yaml
 from aiohttp import web
 
-from exporter.kube import (
+from exporter.kubernetes.api import (
     PODS,
     STATEFULSETS,
     ApiError,
-    ApiReader,
     ApiUnreachableError,
     ConflictError,
-    Connection,
-    Connections,
     GoneError,
     KubernetesError,
     NotFoundError,
     WatchEvent,
 )
-from exporter.model import Pod
+from exporter.kubernetes.client import ApiReader, Connection, Connections
+from exporter.kubernetes.objects import Pod
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 POD = {"metadata": {"name": "diego-api-0", "uid": "u", "resourceVersion": "7"}, "unknown": {"field": [1]}}

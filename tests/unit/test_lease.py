@@ -6,18 +6,11 @@ from datetime import datetime
 
 import pytest
 
-from exporter.kube_api import ConflictError
+from exporter.kubernetes.api import ConflictError
 from tests.support.leases import FORBIDDEN, NAME, a_lock, held_by, now, spec
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
-from webhook.kube import LeaseSpec
-from webhook.lease import (
-    ATTEMPT,
-    DURATION,
-    RENEW_DEADLINE,
-    RENEW_INTERVAL,
-    RETRY_INTERVAL,
-    new_identity,
-)
+from webhook.record.lease import ATTEMPT, DURATION, RENEW_DEADLINE, RENEW_INTERVAL, RETRY_INTERVAL, new_identity
+from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime
 

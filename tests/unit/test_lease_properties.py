@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.clocks import LoopClock
 from tests.support.memory_writer import TIMED_OUT, MemoryCluster, MemoryWriter, Mishap
-from webhook.lease import Held, LeaseLock
+from webhook.record.lease import Held, LeaseLock
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 

@@ -10,12 +10,8 @@ import pytest
 from tests.support.clocks import LoopClock
 from tests.support.leases import NAME, a_lock, die, held_by, now, seconds_to_take, spec
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
-from webhook.kube import LeaseSpec
-from webhook.lease import (
-    DURATION,
-    RENEW_INTERVAL,
-    RETRY_INTERVAL,
-)
+from webhook.record.lease import DURATION, RENEW_INTERVAL, RETRY_INTERVAL
+from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime
 

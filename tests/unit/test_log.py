@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from exporter.log import configure
+from exporter.serving.log import configure
 
 
 @pytest.fixture(autouse=True)

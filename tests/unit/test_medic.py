@@ -17,10 +17,10 @@ from tests.support.medics import (
 )
 from tests.support.memory_writer import JOURNAL
 from tests.support.moments import person
-from webhook.decision import ask_as_person
-from webhook.journal import Journal, Outcome, Run, Step, StepResult
-from webhook.lease import DURATION
-from webhook.medic import POLL_INTERVAL, Medic
+from webhook.medic.medic import POLL_INTERVAL, Medic
+from webhook.record.journal import Journal, Outcome, Run, Step, StepResult
+from webhook.record.lease import DURATION
+from webhook.requests.decision import ask_as_person
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 

@@ -19,12 +19,12 @@ from tests.support.medics import (
 )
 from tests.support.memory_writer import JOURNAL
 from tests.support.moments import at, firing
-from webhook import journal as journals
-from webhook.decision import ask
-from webhook.journal import Outcome, Step, StepResult
-from webhook.kube import LeaseSpec
-from webhook.lease import DURATION
-from webhook.medic import POLL_INTERVAL
+from webhook.medic.medic import POLL_INTERVAL
+from webhook.record import journal as journals
+from webhook.record.journal import Outcome, Step, StepResult
+from webhook.record.lease import DURATION
+from webhook.requests.decision import ask
+from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 

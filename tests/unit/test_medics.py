@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config import Config, Foundation
+from exporter.config.model import Config, Foundation
 from tests.support.foundations import foundation
 from tests.support.medics import (
     FAST,
@@ -18,9 +18,9 @@ from tests.support.medics import (
     reaches,
 )
 from tests.support.memory_writer import TIMED_OUT
-from webhook.journal import Outcome, Step
-from webhook.medic import POLL_INTERVAL, Medic
-from webhook.medics import JOURNAL_AGE, Medics
+from webhook.medic.medic import POLL_INTERVAL, Medic
+from webhook.medic.medics import JOURNAL_AGE, Medics
+from webhook.record.journal import Outcome, Step
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 

@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
-from exporter.model import Pod
+from exporter.kubernetes.objects import Pod
 from tests.support.medics import BrokenFoundation, Program
 from tests.support.memory_writer import TIMED_OUT, Mishap
 from tests.support.moments import at, firing
-from webhook import journal as journals
-from webhook.decision import ask
-from webhook.journal import Journal, Outcome
+from webhook.record import journal as journals
+from webhook.record.journal import Journal, Outcome
+from webhook.requests.decision import ask
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 

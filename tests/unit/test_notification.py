@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from webhook.notification import Alert, NotANotificationError, Reason, ask_of, classify, parse
+from webhook.requests.notification import Alert, NotANotificationError, Reason, ask_of, classify, parse
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LABELS = {"alertname": "DiegoBBSUnreachable", "foundation": "cf", "remediation": "restart-diego-api"}

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from exporter import assess
-from exporter.kube_api import ApiError, ApiUnreachableError
-from exporter.model import ProbeResult
-from exporter.observe import component_names, look, service_name
+from exporter.config.names import component_names, service_name
+from exporter.foundation import assess
+from exporter.foundation.look import look
+from exporter.foundation.view import ProbeResult
+from exporter.kubernetes.api import ApiError, ApiUnreachableError
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, endpoints, foundation, healthy, pod
 

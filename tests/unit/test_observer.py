@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from exporter import assess
-from exporter.config import Foundation
-from exporter.kube_api import ApiUnreachableError
-from exporter.model import Probe, ProbeResult
-from exporter.observer import Observer
+from exporter.config.model import Foundation
+from exporter.foundation import assess
+from exporter.foundation.observer import Observer
+from exporter.foundation.view import Probe, ProbeResult
+from exporter.kubernetes.api import ApiUnreachableError
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, endpoints, foundation, healthy, pod, statefulset
 from tests.support.memory_kubernetes import MemoryKubernetes

@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
+from exporter.foundation.view import FoundationView
 from exporter.gauges import Look
-from exporter.model import FoundationView
 from exporter.page import render
 from tests.support.foundations import foundation
 from tests.support.watched_views import HEALTHY, LEADER, NOW, with_pods

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from exporter.model import ProbeResult
-from exporter.probe import dial_tcp, probe
+from exporter.foundation.probe import dial_tcp, probe
+from exporter.foundation.view import ProbeResult
 from tests.support.clocks import SetClock
 
 

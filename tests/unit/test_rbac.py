@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from exporter.model import FoundationView
+from exporter.foundation.view import FoundationView
 from tests.support.foundations import foundation, pod
 from tests.support.watched_views import LEADER, PASSIVE, component, components
-from webhook.permissions import Permission, needed
+from webhook.operator.permissions import Permission, needed
 
 OBJECTS: list[dict[str, Any]] = list(
     yaml.safe_load_all((Path(__file__).parents[2] / "deploy" / "rbac.yaml").read_text())

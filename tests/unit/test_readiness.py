@@ -4,11 +4,12 @@ from collections.abc import Collection
 
 import pytest
 
-from exporter.model import Component, Pod
+from exporter.foundation.view import Component
+from exporter.kubernetes.objects import Pod
 from tests.support.foundations import foundation
 from tests.support.views import a_pod, component
-from webhook.journal import PodRecord
-from webhook.readiness import await_timeout, lacking
+from webhook.record.journal import PodRecord
+from webhook.runbook.readiness import await_timeout, lacking
 
 CF = foundation()
 LEADER = a_pod("diego-api", 0, active="true", uid="new-0")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from exporter.kube_api import PODS, ApiError, ApiUnreachableError, GoneError, KubernetesError
-from exporter.model import Pod
-from exporter.pulse import Pulse
-from exporter.reflector import Pace, Reflector
+from exporter.foundation.pulse import Pulse
+from exporter.kubernetes.api import PODS, ApiError, ApiUnreachableError, GoneError, KubernetesError
+from exporter.kubernetes.objects import Pod
+from exporter.kubernetes.reflector import Pace, Reflector
 from tests.support.clocks import LoopClock
 from tests.support.memory_kubernetes import MemoryKubernetes
 

@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from exporter.model import FoundationView, Probe, ProbeResult
+from exporter.foundation.view import FoundationView, Probe, ProbeResult
 from tests.support.executing import listed, open_run
 from tests.support.foundations import foundation
 from tests.support.moments import NOON, at
 from tests.support.views import NOW, a_pod, component, reading, view
-from webhook import journal as journals
-from webhook.checkup import Checkup, ExitCode
-from webhook.cloud_controller import Answer, Attempt
-from webhook.journal import Journal, Outcome, Step, StepRecord, StepResult
-from webhook.permissions import Permission
-from webhook.report import checkup_lines, history_lines, outcome_line, run_lines, step_line
+from webhook.operator.checkup import Checkup, ExitCode
+from webhook.operator.permissions import Permission
+from webhook.operator.report import checkup_lines, history_lines, outcome_line, run_lines, step_line
+from webhook.record import journal as journals
+from webhook.record.journal import Journal, Outcome, Step, StepRecord, StepResult
+from webhook.runbook.cloud_controller import Answer, Attempt
 
 CF = foundation(remediation={"mode": "auto", "confirm": {"attempts": 2, "interval": "1s"}})
 LEADER = a_pod("diego-api", 0, active="true")

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
-from exporter.exposition import Exposition, Part
-from exporter.server import Address, Server, application, parse_address
+from exporter.serving.exposition import Exposition, Part
+from exporter.serving.server import Address, Server, application, parse_address
 
 
 class Program:

@@ -5,11 +5,11 @@ import asyncio
 import msgspec
 import pytest
 
-from exporter.kube_api import ApiUnreachableError, NotFoundError
+from exporter.kubernetes.api import ApiUnreachableError, NotFoundError
 from tests.support.memory_writer import JOURNAL, TIMED_OUT, MemoryCluster, MemoryWriter
 from tests.support.stores import CONFLICT, FORBIDDEN, a_store, nothing, noting, run, texts, with_epoch
-from webhook.journal import MAX_RUNS, Journal
-from webhook.store import FencedError, Store
+from webhook.record.journal import MAX_RUNS, Journal
+from webhook.record.store import FencedError, Store
 
 pytestmark = pytest.mark.looptime
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from exporter.kube_api import ApiUnreachableError
+from exporter.kubernetes.api import ApiUnreachableError
 from tests.support.memory_writer import JOURNAL, MemoryCluster, MemoryWriter
 from tests.support.stores import a_store, nothing, noting, texts
-from webhook.journal import Journal
-from webhook.store import ForeignJournalError, JournalLostError, Store
+from webhook.record.journal import Journal
+from webhook.record.store import ForeignJournalError, JournalLostError, Store
 
 pytestmark = pytest.mark.looptime
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from tests.support.stores import a_store, noting, texts, with_epoch
-from webhook.journal import Journal
-from webhook.store import Store
+from webhook.record.journal import Journal
+from webhook.record.store import Store
 
 pytestmark = pytest.mark.looptime
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError
-from exporter.web_access import load_web_config
-from exporter.web_config import WebConfig
-from exporter.web_tls import build_context
+from exporter.config.errors import ConfigError
+from exporter.serving.access import load_web_config
+from exporter.serving.tls import build_context
+from exporter.serving.web_config import WebConfig
 from tests.support.certificates import Authority
 
 CONFIGS = Path(__file__).parent.parent / "config"

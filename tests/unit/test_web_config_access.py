@@ -14,8 +14,8 @@ import bcrypt
 import pytest
 from aiohttp import web
 
-from exporter.config import ConfigError
-from exporter.web_access import WebAccess, is_open
+from exporter.config.errors import ConfigError
+from exporter.serving.access import WebAccess, is_open
 from tests.support.certificates import Authority
 
 
@@ -258,7 +258,7 @@ async def test_a_broken_change_keeps_what_was_there(tmp_path: Path, caplog: pyte
     seconds = Seconds()
     async with serving(tmp_path, users(alice="swordfish"), monotonic=seconds) as site:
         site.file.write_text("basic_auth_users:\n  alice: marlin\n")
-        with caplog.at_level(logging.INFO, logger="exporter.web_access"):
+        with caplog.at_level(logging.INFO, logger="exporter.serving.access"):
             for _ in range(3):
                 assert await site.status(headers=basic("alice", "swordfish")) == 200
                 seconds.now += 5

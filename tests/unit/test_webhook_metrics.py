@@ -6,14 +6,11 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.model import Probe, ProbeResult
+from exporter.foundation.view import Probe, ProbeResult
 from tests.support.clocks import SetClock
 from tests.support.executing import listed, open_run
 from tests.support.foundations import foundation
 from tests.support.moments import NOON, at, firing, resolved
-from webhook import journal as journals
-from webhook.decision import Decision, Verdict, Why, ask
-from webhook.journal import Disruption, Journal, Outcome, Step, StepResult
 from webhook.metrics import (
     MODES,
     STALENESS,
@@ -23,6 +20,9 @@ from webhook.metrics import (
     JournalCollector,
     RunMetrics,
 )
+from webhook.record import journal as journals
+from webhook.record.journal import Disruption, Journal, Outcome, Step, StepResult
+from webhook.requests.decision import Decision, Verdict, Why, ask
 
 CF = foundation(remediation={"mode": "auto"})
 EMPTY = Journal(foundation="cf")

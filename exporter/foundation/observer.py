@@ -1,0 +1,195 @@
+"""One foundation, observed without end: the watches and the probes, and the view that they add up to.
+
+Everything runs in one TaskGroup, each probe on a schedule of its own, so that a dial or an API server that hangs
+delays nothing else. Whoever reads the view gets a value; a new one is built when something changed, and not before.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from exporter.clock import Clock
+from exporter.config.model import Foundation
+from exporter.config.names import component_names, service_name
+from exporter.foundation import assess
+from exporter.foundation.component import ComponentWatch
+from exporter.foundation.probe import Dialer, dial_tcp, probe
+from exporter.foundation.pulse import Pulse
+from exporter.foundation.view import FoundationView, Probe, Reading
+from exporter.kubernetes.api import ENDPOINTS, SERVICES, Kubernetes, KubernetesError
+from exporter.kubernetes.reflector import Pace, Reflector
+
+log = logging.getLogger(__name__)
+
+
+class Observer:
+    """Observes one foundation while `run` runs. `probed` is told of each probe of the BBS's own address."""
+
+    def __init__(
+        self,
+        foundation: Foundation,
+        kubernetes: Kubernetes,
+        *,
+        clock: Clock,
+        random: Random,
+        dial: Dialer = dial_tcp,
+        probed: Callable[[Probe], None] = lambda _probe: None,
+    ) -> None:
+        self.foundation = foundation
+        self._clock = clock
+        self._random = random
+        self._dial = dial
+        self._probed = probed
+        self._pulse = Pulse()
+        self._bbs = Reading()
+        self._database = Reading()
+        self._pods: dict[tuple[str, str], Reading] = {}  # by UID and address: another address is another question
+        self._view = FoundationView()
+        self._view_version = 0
+        self._said: object = None
+
+        pace = Pace.for_staleness(foundation.staleness)
+        self._components = tuple(
+            ComponentWatch(kubernetes, name, pace=pace, clock=clock, random=random, changed=self._kubernetes_changed)
+            for name in component_names(foundation)
+        )
+        # An address is routed by a Service too, but never looked up, which is all that the Service is asked about.
+        self._service_name = service_name(foundation)
+        fields = f"metadata.name={self._service_name}"
+        changed = self._kubernetes_changed
+        self._services = Reflector(
+            kubernetes, SERVICES, fields=fields, pace=pace, clock=clock, random=random, changed=changed
+        )
+        self._endpoints = Reflector(
+            kubernetes, ENDPOINTS, fields=fields, pace=pace, clock=clock, random=random, changed=changed
+        )
+        self._routes = (self._services, self._endpoints) if self._service_name else ()
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of the view."""
+        return self._pulse.count
+
+    @property
+    def view(self) -> FoundationView:
+        """What is known now."""
+        if self._view_version != self.version:
+            self._view = self._build()
+            self._view_version = self.version
+        return self._view
+
+    @property
+    def tried(self) -> bool:
+        """Whether everything was asked once, with or without success."""
+        watches = (*self._components, *self._routes)
+        return self._bbs.last is not None and all(each.synced_at is not None or each.error for each in watches)
+
+    @property
+    def error(self) -> KubernetesError | None:
+        """Why Kubernetes is not in sync, if it is not and was asked."""
+        return next((each.error for each in (*self._components, *self._routes) if each.error), None)
+
+    async def changed(self, since: int) -> int:
+        """Waits until the version is higher than `since`, and returns it."""
+        return await self._pulse.after(since)
+
+    async def run(self) -> None:
+        """Observes until it is cancelled."""
+        bbs, database = self.foundation.bbs, self.foundation.database
+        async with asyncio.TaskGroup() as group:
+            for watch in (*self._components, *self._routes):
+                group.create_task(watch.run())
+            group.create_task(self._probe_regularly(bbs.host, bbs.port, self._record_bbs, jitter=True))
+            if database is not None:
+                coroutine = self._probe_regularly(database.host, database.port, self._record_database, jitter=True)
+                group.create_task(coroutine)
+            if self.foundation.diego_api.probe_pods:
+                group.create_task(self._probe_pods())
+
+    async def _probe_regularly(
+        self, host: str, port: int, record: Callable[[Probe], None], *, jitter: bool = False
+    ) -> None:
+        """Probes at the interval of the BBS, and never twice at once."""
+        loop = asyncio.get_running_loop()
+        interval = self.foundation.bbs.interval
+        if jitter:  # so that many foundations do not probe in step
+            await asyncio.sleep(self._random.uniform(0, interval / 10))
+        while True:
+            due = loop.time() + interval
+            timeout = self.foundation.bbs.timeout
+            record(await probe(host, port, timeout=timeout, clock=self._clock, dial=self._dial))
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def _probe_pods(self) -> None:
+        """Probes each diego-api pod from when it has an address until it is gone."""
+        probing: dict[tuple[str, str], asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                seen = self.version
+                pods = assess.diego_api_pods(self.view, self.foundation)
+                wanted = {(pod.uid, pod.ip) for pod in pods if assess.may_listen(pod)}
+                for key in probing.keys() - wanted:
+                    probing.pop(key).cancel()
+                    self._pods.pop(key, None)
+                for uid, ip in wanted - probing.keys():
+                    record = partial(self._record_pod, (uid, ip))
+                    probing[uid, ip] = group.create_task(self._probe_regularly(ip, self.foundation.bbs.port, record))
+                await self._pulse.after(seen)
+
+    def _record_bbs(self, answer: Probe) -> None:
+        before = self._bbs.last
+        no_endpoint = assess.no_ready_endpoint(self.view)
+        self._bbs = assess.read(self._bbs, answer, no_ready_endpoint=no_endpoint)
+        took = f"{answer.duration:.4f}s"
+        self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
+        if before is None or before.result is not answer.result:
+            reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
+            words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS: a probe proves nothing"}
+            level = logging.INFO if reached else logging.WARNING
+            self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
+        self._probed(answer)
+        self._pulse()
+
+    def _record_database(self, answer: Probe) -> None:
+        self._database = assess.read(self._database, answer, no_ready_endpoint=False)
+        self._pulse()
+
+    def _record_pod(self, key: tuple[str, str], answer: Probe) -> None:
+        self._pods[key] = assess.read(self._pods.get(key, Reading()), answer, no_ready_endpoint=False)
+        self._pulse()
+
+    def _build(self) -> FoundationView:
+        found = {each.name: each.component for each in self._components if each.component is not None}
+        watches = (*self._components, *self._routes)
+        moments = [each.synced_at for each in watches if each.synced_at is not None]
+        pods = [(pod.uid, pod.ip) for component in found.values() for pod in component.pods]
+        return FoundationView(
+            components=found,
+            service=self._services.items.get(self._service_name or ""),
+            endpoints=self._endpoints.items.get(self._service_name or ""),
+            synced=all(each.synced for each in watches),
+            synced_at=min(moments) if len(moments) == len(watches) else None,
+            bbs=self._bbs,
+            pods={uid: self._pods[uid, ip] for uid, ip in pods if (uid, ip) in self._pods},
+            database=self._database,
+        )
+
+    def _kubernetes_changed(self) -> None:
+        self._pulse()
+        view = self.view
+        absent = tuple(name for name, component in view.components.items() if component.statefulset is None)
+        state = (True, absent) if view.synced else (False,)
+        if state == self._said or not (view.synced or self.error):
+            return
+        self._said = state
+        if view.synced:
+            level = logging.WARNING if absent else logging.INFO
+            self._say(level, "Kubernetes is in sync", missing=",".join(absent))
+        else:
+            self._say(logging.WARNING, "Kubernetes is out of sight", error=str(self.error))
+
+    def _say(self, level: int, message: str, **details: str) -> None:
+        fields = {key: value for key, value in details.items() if value}
+        log.log(level, message, extra={"foundation": self.foundation.name, **fields})

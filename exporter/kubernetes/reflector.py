@@ -1,0 +1,142 @@
+"""One resource, followed: list, watch, and list again when the watch is lost, so that what is held is what is there.
+
+Three methods, each with one job: `run` starts anew with a back-off, `_follow` lists and keeps a watch going, `_watch`
+is a single call. A list replaces everything at once; nobody sees half of it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
+from typing import Generic, TypeVar
+
+from exporter.clock import Clock
+from exporter.kubernetes.api import Kubernetes, KubernetesError, Resource, WatchEvent
+from exporter.kubernetes.objects import Stored
+
+K = TypeVar("K", bound=Stored)
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 10.0
+"""Seconds between two attempts: doubled from the first to the longest, and shortened by up to a half at random."""
+STEADY = 10.0
+"""Seconds for which a list and its watches must have lasted to start again with the first delay."""
+HASTY = 1.0
+"""Seconds below which a watch that ends cleanly is an answer gone wrong: an empty page of a proxy, say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a watch lasts, and how long it may be silent, both in seconds.
+
+    A healthy but idle API server has something to say at least every `window`: a bookmark shortly before the end of the
+    watch, and the end. So a longer silence means that it is lost.
+    """
+
+    window: float
+    silence: float
+
+    @classmethod
+    def for_staleness(cls, staleness: float) -> "Pace":
+        """News twice within `staleness`, and a server that hangs is noticed before that is over, or within 40 s."""
+        window = min(max(staleness / 2, 2.0), 30.0)
+        return cls(window=window, silence=window + max(3.0, window / 3))
+
+
+class Reflector(Generic[K]):
+    """The objects of one resource that match a selector, by name, as the API server last said.
+
+    `synced` is False until they were listed, and from the loss of the watch until they are listed again. `synced_at` is
+    the last moment (seconds since the epoch) at which they were known to be current, None before the first. `error` is
+    what went wrong last, while it is not made good. Each change of any of these is told to `changed`.
+    """
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        resource: Resource[K],
+        *,
+        labels: str = "",
+        fields: str = "",
+        pace: Pace,
+        clock: Clock,
+        random: Random,
+        changed: Callable[[], None],
+    ) -> None:
+        self.items: Mapping[str, K] = {}
+        self.synced = False
+        self.synced_at: float | None = None
+        self.error: KubernetesError | None = None
+        self._kubernetes = kubernetes
+        self._resource = resource
+        self._labels = labels
+        self._fields = fields
+        self._pace = pace
+        self._clock = clock
+        self._random = random
+        self._changed = changed
+        self._heard = 0.0  # the loop's time of the last news
+
+    async def run(self) -> None:
+        """Follows the resource until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began = loop.time()
+            try:
+                await self._follow()
+            except KubernetesError as error:
+                self.synced = False
+                self.error = error
+                self._changed()
+            failures = 0 if loop.time() - began > STEADY else failures + 1
+            delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 10))
+            await asyncio.sleep(delay * self._random.uniform(0.5, 1.0))
+
+    async def _follow(self) -> None:
+        """Lists, then watches, one call after the other. Raises when the watch is lost; returns to be started anew."""
+        loop = asyncio.get_running_loop()
+        began = self._clock.now()  # what is listed is true of this moment at the earliest
+        listing = await self._kubernetes.list(self._resource, labels=self._labels, fields=self._fields)
+        self.items = {item.metadata.name: item for item in listing.items}
+        self.synced = True
+        self.error = None
+        self._news(began)
+        version = listing.resource_version
+        while True:
+            started = loop.time()
+            version = await self._watch(version)
+            lasted = loop.time() - started
+            if lasted >= self._pace.window / 2:
+                self._news(self._clock.now())  # it ended because its time was over: until now nothing was missed
+            elif lasted < HASTY or loop.time() - self._heard > self._pace.silence:
+                return  # such an end says nothing, and to watch again at once would be a hot loop
+
+    async def _watch(self, version: str) -> str:
+        """One watch call, until the server ends it cleanly; the resourceVersion at which to go on."""
+        events = self._kubernetes.watch(
+            self._resource,
+            labels=self._labels,
+            fields=self._fields,
+            since=version,
+            window=self._pace.window,
+            silence=self._pace.silence,
+        )
+        async with aclosing(events):
+            async for event in events:
+                self._apply(event)
+                version = event.resource_version or version
+        return version
+
+    def _apply(self, event: WatchEvent[K]) -> None:
+        if event.object is not None:
+            name = event.object.metadata.name
+            others = {key: item for key, item in self.items.items() if key != name}
+            self.items = others if event.type == "DELETED" else others | {name: event.object}
+        self._news(self._clock.now())
+
+    def _news(self, moment: float) -> None:
+        self.synced_at = moment
+        self._heard = asyncio.get_running_loop().time()
+        self._changed()

@@ -1,0 +1,46 @@
+"""The metrics that every program has: its build, its last reload, its process."""
+
+import platform
+import time
+
+from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
+
+from exporter.clock import Clock
+from exporter.serving.exposition import Part
+
+
+class CommonMetrics:
+    """`diego_<program>_build_info`, the pair that tells of the last reload, and the usual ones of Python."""
+
+    def __init__(self, name: str, *, version: str, clock: Clock) -> None:
+        self._clock = clock
+        self._reloads = 0
+        registry = CollectorRegistry()
+        prefix = name.replace("-", "_")
+        build = Gauge(
+            f"{prefix}_build_info", "The version of the program; always 1.", ("version", "python"), registry=registry
+        )
+        build.labels(version, platform.python_version()).set(1)
+        self._successful = Gauge(
+            f"{prefix}_config_last_reload_successful",
+            "Whether the last attempt to load the config succeeded.",
+            registry=registry,
+        )
+        self._success_at = Gauge(
+            f"{prefix}_config_last_reload_success_timestamp_seconds",
+            "When the config was last loaded with success.",
+            registry=registry,
+        )
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        # A process uses up time even while nothing happens: once a second is often enough to say how much.
+        self.part = Part((registry,), key=lambda: (int(time.monotonic()), self._reloads))
+        self.reloaded(successful=True)
+
+    def reloaded(self, *, successful: bool) -> None:
+        """The config was loaded, at the start or anew, or could not be."""
+        self._reloads += 1
+        self._successful.set(successful)
+        if successful:
+            self._success_at.set(self._clock.now())

@@ -1,0 +1,1 @@
+"""The webhook's HTTP: routes, access control, pages."""

@@ -1,0 +1,1 @@
+"""Who works on a foundation: takes requests, holds the lease, executes runs."""

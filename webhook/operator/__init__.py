@@ -1,0 +1,1 @@
+"""`diego-runbook`: the operator's commands."""

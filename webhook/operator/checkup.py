@@ -1,0 +1,133 @@
+"""`diego-runbook check`: the diagnosis of a foundation, by the runbook's own checks, touching nothing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from exporter.clock import Clock
+from exporter.config.model import Foundation
+from exporter.foundation.look import look
+from exporter.foundation.probe import Dialer
+from exporter.foundation.view import FoundationView
+from exporter.kubernetes.api import KubernetesError
+from webhook.operator.findings import Finding, findings
+from webhook.operator.permissions import Permission, missing
+from webhook.record.journal import Journal
+from webhook.record.store import JournalError, Store
+from webhook.requests.decision import Decision, decide
+from webhook.runbook.cloud_controller import Attempt, CloudController, Verdict
+from webhook.runbook.guards import Refusal, refusal
+from webhook.writer import Writer
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `check`, and what they mean."""
+
+    HEALTHY = 0
+    UNREACHABLE = 1
+    UNKNOWN = 3
+    DEGRADED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """Everything that was observed. What is None was not found out, and `trouble` says why."""
+
+    foundation: Foundation
+    view: FoundationView | None
+    attempts: tuple[Attempt, ...]
+    lacking: tuple[Permission, ...]
+    journal: Journal | None
+    trouble: tuple[str, ...]
+    at: float
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return () if self.view is None else findings(self.view, self.foundation, now=self.at)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found wrong, also not with what a run would need: permissions, and the journal."""
+        return not (self.findings or self.lacking or self.trouble)
+
+    @property
+    def decision(self) -> Decision | None:
+        """What would become of a request that is made now; None where the journal is not known."""
+        if self.journal is None:
+            return None
+        return decide(self.journal, self.foundation, datetime.fromtimestamp(self.at, UTC))
+
+    @property
+    def guard(self) -> Refusal | None:
+        """What would forbid the restart now."""
+        return None if self.view is None else refusal(self.view, self.foundation, now=self.at)
+
+    @property
+    def reachable(self) -> bool | None:
+        """What the Cloud Controller's pods prove: True, False (every attempt by every asked pod), or None."""
+        verdicts = {attempt.verdict for attempt in self.attempts}
+        if verdicts == {Verdict.REACHABLE}:
+            return True
+        complete = len(self.attempts) == self.foundation.remediation.confirm.attempts
+        return False if complete and verdicts == {Verdict.UNREACHABLE} else None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if self.reachable is None:
+            return ExitCode.UNKNOWN
+        if not self.reachable:
+            return ExitCode.UNREACHABLE
+        return ExitCode.HEALTHY if self.sound else ExitCode.DEGRADED
+
+
+async def check(
+    foundation: Foundation,
+    *,
+    writer: Writer,
+    store: Store,
+    cloud_controller: CloudController,
+    clock: Clock,
+    dial: Dialer,
+    progress: Callable[[str], None],
+) -> Checkup:
+    """Looks, asks from inside the Cloud Controller as often as the runbook would, and reads the journal."""
+    trouble: list[str] = []
+    view: FoundationView | None = None
+    lacking: tuple[Permission, ...] = ()
+    journal: Journal | None = None
+    attempts: tuple[Attempt, ...] = ()
+    try:
+        view = await look(writer, foundation, clock=clock, dial=dial)
+    except KubernetesError as error:
+        trouble.append(f"the foundation can't be read: {error}")
+    try:
+        lacking = await missing(writer, foundation, view)
+    except KubernetesError as error:
+        trouble.append(f"the permissions can't be asked for: {error}")
+    try:
+        journal = await store.refresh()
+    except (KubernetesError, JournalError) as error:
+        trouble.append(f"the journal can't be read: {error}")
+    if view is not None:
+        if any(
+            name in view.components and view.components[name].ready for name in foundation.cloud_controller.statefulset
+        ):
+            attempts = await _ask(foundation, cloud_controller, view, progress)
+        else:
+            trouble.append("no api pod is fully ready, so nobody can be asked from inside")
+    return Checkup(foundation, view, attempts, lacking, journal, tuple(trouble), clock.now())
+
+
+async def _ask(
+    foundation: Foundation, cloud_controller: CloudController, view: FoundationView, progress: Callable[[str], None]
+) -> tuple[Attempt, ...]:
+    """One attempt where it succeeds; where it fails, as many as the runbook makes before it believes it."""
+    confirm = foundation.remediation.confirm
+    attempts = [await cloud_controller.attempt(view)]
+    while attempts[-1].verdict is Verdict.UNREACHABLE and len(attempts) < confirm.attempts:
+        progress(f"unreachable, {len(attempts)} of {confirm.attempts}; again in {confirm.interval:g} s")
+        await asyncio.sleep(confirm.interval)
+        attempts.append(await cloud_controller.attempt(view))
+    return tuple(attempts)

@@ -1,0 +1,117 @@
+"""`diego-runbook`: the operator's command line on the same procedure, journal and guards as the webhook."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from exporter.config.errors import ConfigError
+from exporter.config.load import load
+from exporter.config.model import Config, Foundation
+from exporter.kubernetes.api import KubernetesError
+from exporter.serving.log import LEVELS, configure
+from webhook.operator import commands
+from webhook.operator.commands import Desk
+from webhook.record.store import JournalError
+
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook-cli.md."""
+    arguments = _parser().parse_args(argv)
+    flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
+    configure(flags["log.level"], "logfmt")
+    try:
+        config = load(flags["config.file"], program="runbook")
+        foundation = _foundation(arguments, config)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE_ERROR
+    except LookupError as error:
+        sys.stderr.write(f"diego-runbook: {error.args[0]}\n")
+        return USAGE_ERROR
+    try:
+        return asyncio.run(_run(arguments, config, foundation))
+    except (KubernetesError, JournalError) as error:
+        sys.stderr.write(f"diego-runbook: {error}\n")
+        return commands.UNKNOWN
+    except KeyboardInterrupt:
+        sys.stderr.write("diego-runbook: interrupted; a run under way stays on record and is taken up again\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)  # before or after the command
+    common.add_argument("--config.file", metavar="FILE", help="the config (default: diego.yaml)")
+    common.add_argument("--log.level", choices=LEVELS, help="(default: error)")
+    text = "The documented restart of Diego's BBS, by hand and guarded."
+    parser = argparse.ArgumentParser(prog="diego-runbook", description=text, allow_abbrev=False, parents=[common])
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('diego-medic')}")
+    commands_of = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, text: str, *, foundation: str | None = None) -> argparse.ArgumentParser:
+        sub = commands_of.add_parser(name, help=text, description=text, allow_abbrev=False, parents=[common])
+        if foundation is not None:
+            sub.add_argument("foundation", metavar="FOUNDATION", nargs="?" if foundation == "optional" else None)
+        return sub
+
+    command("check", "diagnose, and touch nothing: 0 healthy, 1 unreachable, 3 unknown, 4 degraded", foundation="one")
+    run = command("run", "execute the procedure now, with all its guards", foundation="one")
+    run.add_argument("--observe", action="store_true", help="prove and report, delete nothing")
+    history = command("history", "the runs on record, newest first", foundation="optional")
+    show = command("show", "one run, whole")
+    show.add_argument("run", metavar="RUN")
+    for sub in (history, show):
+        sub.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    pause = command("pause", "go on observing, restart nothing, until `resume`", foundation="one")
+    pause.add_argument("--reason", required=True)
+    command("resume", "end the pause; what was asked meanwhile is not replayed", foundation="one")
+    command("reset", "close the breaker, or begin a lost journal anew", foundation="one")
+    command("approve", "let a run that waits for approval go on").add_argument("run", metavar="RUN")
+    command("explain", "the procedure step by step, with the kubectl commands", foundation="optional")
+    return parser
+
+
+def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | None:
+    """The foundation that is named; None where none is. Raises LookupError for one that is not in the config."""
+    name = getattr(arguments, "foundation", None)
+    if name is None:
+        return None
+    found = config.foundation(name)
+    if found is None:
+        known = ", ".join(foundation.name for foundation in config.foundations)
+        raise LookupError(f"there is no foundation {name} in the config; it has {known}")
+    return found
+
+
+async def _run(arguments: argparse.Namespace, config: Config, foundation: Foundation | None) -> int:
+    async with Desk() as desk:
+        match arguments.command, foundation:
+            case "check", Foundation():
+                return await commands.check(desk, foundation)
+            case "run", Foundation():
+                return await commands.run(desk, foundation, observe=arguments.observe)
+            case "history", _:
+                chosen = (foundation,) if foundation is not None else config.foundations
+                return await commands.history(desk, chosen, as_json=arguments.output == "json")
+            case "show", _:
+                return await commands.show(desk, config, arguments.run, as_json=arguments.output == "json")
+            case "pause", Foundation():
+                return await commands.pause(desk, foundation, reason=arguments.reason)
+            case "resume", Foundation():
+                return await commands.resume(desk, foundation)
+            case "reset", Foundation():
+                return await commands.reset(desk, foundation)
+            case "explain", _:
+                return commands.explain((foundation,) if foundation is not None else config.foundations)
+            case _:
+                sys.stderr.write("diego-runbook: approval by a person is not available in this version\n")
+                return USAGE_ERROR
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(capture=True)
+    sys.exit(main())

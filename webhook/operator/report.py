@@ -1,0 +1,166 @@
+"""What a person reads on the terminal: a checkup, a run and the history, as lines of plain text."""
+
+from exporter.clock import utc
+from exporter.foundation.assess import leaders, serving
+from webhook.operator.checkup import Checkup
+from webhook.operator.findings import listens, state
+from webhook.record.journal import Journal, Run, StepRecord
+from webhook.requests.decision import Verdict
+
+_WIDTH = 18
+
+
+def checkup_lines(checkup: Checkup) -> list[str]:
+    """The diagnosis: what is wrong, how it is known, and what the procedure would do."""
+    foundation = checkup.foundation
+    where = f"foundation {foundation.name} (namespace {foundation.namespace}, profile {foundation.profile})"
+    headline = {
+        True: "the Cloud Controller reaches the BBS",
+        False: "the Cloud Controller can NOT reach the BBS",
+        None: "whether the Cloud Controller reaches the BBS is UNKNOWN",
+    }[checkup.reachable]
+    lines = [f"{where}: {headline}", ""]
+    lines += [_row("trouble", text) for text in checkup.trouble]
+    lines += _asked(checkup)
+    lines += _seen(checkup)
+    lines += _journal(checkup)
+    if checkup.lacking:
+        lines.append(_row("missing permission", "; ".join(map(str, checkup.lacking))))
+    lines.append("")
+    lines += [f"finding {finding.name}: {finding.text}" for finding in checkup.findings]
+    lines.append(f"=> {_would_do(checkup)}")
+    return lines
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<{_WIDTH}} {text}"
+
+
+def _asked(checkup: Checkup) -> list[str]:
+    if not checkup.attempts:
+        return []
+    times = f" ({len(checkup.attempts)} times)" if len(checkup.attempts) > 1 else ""
+    return [_row(f"asked in {answer.pod}{times}", answer.probe.detail) for answer in checkup.attempts[-1].answers]
+
+
+def _seen(checkup: Checkup) -> list[str]:
+    view, foundation = checkup.view, checkup.foundation
+    if view is None:
+        return []
+    lines = []
+    for name in foundation.cloud_controller.statefulset:
+        pods = view.components[name].pods
+        lines.append(
+            _row("cloud controller", ", ".join(f"{pod.name} {state(pod)}" for pod in pods) or f"no {name} pod")
+        )
+    active = leaders(view, foundation)
+    for name in foundation.diego_api.statefulset:
+        for pod in view.components[name].pods:
+            label = "labelled active" if pod in active else "not labelled active"
+            said = f"{listens(view, pod, foundation, now=checkup.at)} on port {foundation.bbs.port}"
+            lines.append(_row(pod.name, f"{state(pod)}, {label}, {said}"))
+    if view.service is not None and view.endpoints is not None:
+        ready = ", ".join(view.endpoints.ready_addresses) or "none"
+        lines.append(_row("service", f"{view.service.metadata.name}, ready endpoints: {ready}"))
+    if view.bbs.last is not None:
+        lines.append(_row("probe from here", f"{view.bbs.last.result} ({view.bbs.last.detail or 'connected'})"))
+    if foundation.database is not None and view.database.last is not None:
+        lines.append(_row("locket's database", f"{view.database.last.result}"))
+    return lines
+
+
+def _journal(checkup: Checkup) -> list[str]:
+    journal = checkup.journal
+    if journal is None:
+        return []
+    said = [f"mode {checkup.foundation.remediation.mode or 'not set'}"]
+    if journal.paused is not None:
+        said.append(f"PAUSED by {journal.paused.by} since {utc(journal.paused.at)}: {journal.paused.reason}")
+    if journal.breaker_open is not None:
+        said.append(f"BREAKER OPEN since {utc(journal.breaker_open)}")
+    if journal.request is not None:
+        said.append(f"a run is wanted, due {utc(journal.request.due)}")
+    last = journal.runs[-1] if journal.runs else None
+    said.append(f"last run {summary(last)}" if last else "no run yet")
+    return [_row("remediation", ", ".join(said))]
+
+
+def _would_do(checkup: Checkup) -> str:
+    """What the procedure would do now, and the command that does it."""
+    foundation = checkup.foundation
+    command = f"diego-runbook run {foundation.name}"
+    if checkup.reachable is None:
+        why = (checkup.attempts[-1].why or "flapping") if checkup.attempts else "nobody could be asked"
+        return f"the procedure would do nothing: unknown is no reason to delete a pod ({why})"
+    if checkup.reachable:
+        accepting = serving(checkup.view, foundation, now=checkup.at) if checkup.view else None
+        if accepting is not None and len(accepting.pods) > 1:
+            return "the procedure would not restart anything: more than one BBS serves, and a person must decide which"
+        if checkup.sound:
+            return "nothing to do"
+        return "the procedure would not restart anything: the BBS is reachable"
+    decision = checkup.decision
+    if decision is not None and decision.verdict is not Verdict.RUN:
+        return f"the procedure would not begin ({decision.why}): {decision.text}"
+    if checkup.guard is not None:
+        return f"the procedure would refuse ({checkup.guard.reason}): {checkup.guard.detail}"
+    doomed = [
+        pod.name
+        for name in foundation.restart
+        if checkup.view is not None and name in checkup.view.components
+        for pod in checkup.view.components[name].pods
+        if not pod.terminating
+    ]
+    return f"the procedure would delete {', '.join(doomed)}, wait until they are back, and verify. To do it: {command}"
+
+
+def summary(run: Run) -> str:
+    """A run in a line."""
+    outcome = run.outcome or f"under way ({run.step or 'begins'})"
+    reason = f" ({run.reason})" if run.reason else ""
+    return f"{run.id}: {outcome}{reason}"
+
+
+def history_lines(journal: Journal) -> list[str]:
+    """The runs, newest first, and what was decided or said without a run."""
+    lines = [
+        f"{utc(run.started)}  {_took(run):>7}  {summary(run)}  asked by {run.asked_by or 'nobody'}"
+        for run in reversed(journal.runs)
+    ] or [f"no run of {journal.foundation} yet"]
+    if journal.notes:
+        lines += ["", "without a run:"]
+        for item in reversed(journal.notes):
+            times = f" ({item.count} times)" if item.count > 1 else ""
+            lines.append(f"{utc(item.at)}  {item.text}{times}")
+    return lines
+
+
+def run_lines(run: Run) -> list[str]:
+    """A run, whole."""
+    lines = [
+        f"run {run.id} on foundation {run.foundation}, mode {run.mode}, asked by {run.asked_by or 'nobody'}",
+        f"began {utc(run.started)}, " + (f"ended {utc(run.ended)} ({_took(run)})" if run.ended else "not ended"),
+        "",
+    ]
+    lines += [step_line(step) for step in run.steps]
+    lines += [f"  pod {pod.name} {pod.uid}: {pod.answer or ('to go' if pod.intent else 'listed')}" for pod in run.pods]
+    lines += ["", outcome_line(run)]
+    if run.evidence:
+        lines += ["", "evidence:", run.evidence]
+    return lines
+
+
+def step_line(step: StepRecord) -> str:
+    took = f"{(step.ended - step.started).total_seconds():.0f} s" if step.ended else ""
+    return f"{step.started:%H:%M:%S}  {step.name:<23} {step.result or '…':<11} {took:>6}  {step.detail}".rstrip()
+
+
+def outcome_line(run: Run) -> str:
+    if run.outcome is None:
+        return f"under way: {run.step or 'about to begin'}"
+    reason = f" ({run.reason})" if run.reason else ""
+    return f"{run.outcome}{reason}: {run.detail}" if run.detail else f"{run.outcome}{reason}"
+
+
+def _took(run: Run) -> str:
+    return f"{(run.ended - run.started).total_seconds():.0f} s" if run.ended else "…"

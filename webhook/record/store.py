@@ -1,0 +1,243 @@
+"""The journal's place: one ConfigMap, changed by compare-and-swap only.
+
+Callers hand in a pure function of the journal. Those that come while a write is under way are applied together by the
+next one, so that two hundred notifications at once cost a handful of writes.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from exporter.config.model import Foundation
+from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
+from webhook.record.journal import MAX_BYTES, Journal, JournalUnreadableError, decode, encode
+from webhook.writer import ConfigMap, Writer
+
+R = TypeVar("R")
+Change = Callable[[Journal], tuple[Journal, R]]
+
+_KEY = "journal.json"
+_OWNER = "foundation"
+_LOST = "lost"
+_ATTEMPTS = 20
+_MIN_WAIT, _MAX_WAIT = 0.05, 1.0  # seconds between attempts
+
+
+def journal_name(foundation: Foundation) -> str:
+    """The name of the ConfigMap and of the Lease, in the foundation's namespace."""
+    return f"diego-medic-{foundation.diego_api.statefulset[0]}"
+
+
+class JournalError(Exception):
+    """The journal can't be used; `reason` is what requests are refused with."""
+
+    reason = ""
+
+
+class JournalLostError(JournalError):
+    """The journal is unreadable, or gone while it was known. Nothing is done until a person says `reset`."""
+
+    reason = "journal-lost"
+
+
+class ForeignJournalError(JournalError):
+    """The ConfigMap of this name belongs to another foundation."""
+
+    reason = "foreign-journal"
+
+
+class FencedError(Exception):
+    """Another process has taken the lease since: whatever this one was about to do is not its business any more."""
+
+
+class Store:
+    """Reads and changes the journal of one foundation. Raises KubernetesError and JournalError."""
+
+    def __init__(self, *, name: str, foundation: str, writer: Writer) -> None:
+        self.name = name
+        self.foundation = foundation
+        self.journal: Journal | None = None  # as last read or written
+        self.changed = asyncio.Event()  # set at every change that is seen; whoever waits for it clears it
+        self.seen_at: float | None = None  # the loop's time at which `journal` was last known to be true
+        self._last: Journal | None = None
+        self._writer = writer
+        self._version = ""  # resourceVersion of `journal`; empty: there is no ConfigMap yet
+        self._beside: dict[str, str] = {}  # what else stands in the ConfigMap, and stays there
+        self._known = False
+        self._lock = asyncio.Lock()
+        self._queue: list[tuple[Change[object], asyncio.Future[object]]] = []
+
+    def recent(self, age: float) -> Journal | None:
+        """The journal as last seen, if that was at most `age` seconds ago."""
+        if self.seen_at is None or asyncio.get_running_loop().time() - self.seen_at > age:
+            return None
+        return self._last
+
+    @property
+    def epoch(self) -> int:
+        """The last holder's epoch that was seen in the journal, also while it can't be read."""
+        return self._last.epoch if self._last is not None else 0
+
+    async def refresh(self) -> Journal:
+        """Reads the journal as it is now; a foundation that was never acted on has an empty one."""
+        async with self._lock:
+            return await self._read()
+
+    async def update(self, change: Change[R], *, epoch: int | None = None) -> R:
+        """Applies a change and returns its second value, once the first is on record.
+
+        With `epoch` (the holder's, from its lease) the change is refused with FencedError where a later holder has
+        written, and marks the journal as this holder's.
+        """
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._queue.append((_fenced(change, epoch), future))
+        try:
+            async with self._lock:
+                if not future.done():
+                    await self._flush()
+        finally:
+            future.cancel()  # of a caller that was cancelled while it waited: its change is dropped
+        return future.result()  # type: ignore[return-value] # the queue holds changes of any type
+
+    async def _flush(self) -> None:
+        batch, self._queue = self._queue, []
+        try:
+            await self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, each caller of the batch is told
+            for _, future in batch:
+                _fail(future, error)
+        except BaseException:
+            # This caller gives up; the others wait for the lock, and the first of them takes the whole batch again.
+            self._queue = batch + self._queue
+            raise
+
+    async def _commit(self, batch: list[tuple[Change[object], asyncio.Future[object]]]) -> None:
+        wait = _MIN_WAIT
+        for _ in range(_ATTEMPTS):
+            journal = self.journal if self.journal is not None else await self._read()
+            changed, results = _apply(batch, journal)
+            try:
+                if changed != journal:
+                    await self._write(changed)
+                elif await self._read() != journal:
+                    continue  # that there is nothing to write was true of an old journal only
+            except ConflictError:  # somebody else wrote: read again, apply again
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _MAX_WAIT)
+                continue
+            for future, result, refused in results:
+                if refused is not None:
+                    _fail(future, refused)
+                elif not future.done():
+                    future.set_result(result)
+            return
+        raise ApiUnreachableError(f"the journal could not be written: {_ATTEMPTS} conflicts in a row")
+
+    async def _read(self) -> Journal:
+        try:
+            found = await self._writer.read_config_map(self.name)
+            journal = self._decode(found)
+        except NotFoundError:
+            self.journal = None
+            if self._known:
+                raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
+            self._version = ""
+            return self._seen(Journal(foundation=self.foundation))
+        except BaseException:
+            self.journal = None
+            raise
+        return self._seen(journal)
+
+    def _decode(self, found: ConfigMap) -> Journal:
+        data = found.data or {}
+        if data.get(_OWNER, self.foundation) != self.foundation:
+            raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {data[_OWNER]}")
+        self._known = True
+        try:
+            journal = decode(data[_KEY])
+        except KeyError:
+            raise JournalLostError(f"ConfigMap {self.name} has no {_KEY}") from None
+        except JournalUnreadableError as error:
+            raise JournalLostError(f"ConfigMap {self.name} is not readable: {error}") from error
+        if journal.foundation != self.foundation:
+            raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {journal.foundation}")
+        self._version = found.metadata.resource_version
+        self._beside = data
+        return journal
+
+    async def _write(self, journal: Journal) -> None:
+        text = encode(journal)
+        data = self._beside | {_OWNER: self.foundation, _KEY: text}
+        self.journal = None  # until the answer is there, what stands in the cluster is not known
+        if self._version:
+            try:
+                written = await self._writer.update_config_map(self.name, data, version=self._version)
+            except NotFoundError:
+                raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
+        else:
+            written = await self._writer.create_config_map(self.name, data)
+        self._version = written.metadata.resource_version
+        self._known = True
+        self._seen(decode(text))  # what was trimmed is gone here as well
+
+    def _seen(self, journal: Journal) -> Journal:
+        if journal != self._last:
+            self.changed.set()
+        self.journal = self._last = journal
+        self.seen_at = asyncio.get_running_loop().time()
+        return journal
+
+    async def reset_lost(self) -> bool:
+        """Starts a new journal where the old one is lost; its text is kept beside it. False: it was not lost."""
+        async with self._lock:
+            try:
+                await self._read()
+            except JournalLostError:
+                pass
+            else:
+                return False
+            fresh = {_OWNER: self.foundation, _KEY: encode(Journal(foundation=self.foundation))}
+            try:
+                found = await self._writer.read_config_map(self.name)
+            except NotFoundError:
+                await self._writer.create_config_map(self.name, fresh)
+            else:
+                lost = (found.data or {}).get(_KEY)
+                data = fresh | ({_LOST: lost[:MAX_BYTES]} if lost is not None else {})
+                await self._writer.update_config_map(self.name, data, version=found.metadata.resource_version)
+            await self._read()
+            return True
+
+
+def _apply(
+    batch: list[tuple[Change[object], asyncio.Future[object]]], journal: Journal
+) -> tuple[Journal, list[tuple[asyncio.Future[object], object, Exception | None]]]:
+    """All changes of a batch, one on top of the other. One that refuses fails its own caller, nobody else's."""
+    results: list[tuple[asyncio.Future[object], object, Exception | None]] = []
+    for change, future in batch:
+        if future.done():
+            continue
+        try:
+            journal, result = change(journal)
+            results.append((future, result, None))
+        except Exception as error:  # noqa: BLE001 - it is told to its caller
+            results.append((future, None, error))
+    return journal, results
+
+
+def _fenced(change: Change[R], epoch: int | None) -> Change[R]:
+    def fenced(journal: Journal) -> tuple[Journal, R]:
+        if epoch is None:
+            return change(journal)
+        if journal.epoch > epoch:
+            raise FencedError(f"epoch {journal.epoch} has taken over from {epoch}")
+        return change(journal if journal.epoch == epoch else msgspec.structs.replace(journal, epoch=epoch))
+
+    return fenced
+
+
+def _fail(future: asyncio.Future[object], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

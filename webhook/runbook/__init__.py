@@ -1,0 +1,1 @@
+"""The documented procedure, and what protects a pod."""

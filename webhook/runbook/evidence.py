@@ -1,0 +1,80 @@
+"""Evidence: what the pods said before they went. A restart destroys the logs that explain the incident.
+
+Best effort, bounded in time and size, and never a reason not to go on.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+
+from exporter.kubernetes.api import KubernetesError
+from exporter.kubernetes.objects import Pod
+from webhook.writer import Writer
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 20.0
+"""Seconds for all logs together."""
+TAIL_LINES = 300
+LIMIT_BYTES = 128 * 1024
+EXCERPT_BYTES = 16 * 1024
+"""The most that is kept with the run."""
+
+_LONGEST_LINE = 500  # characters
+
+_TELLING = re.compile(
+    r"lock|locket|database|sql|lost|fail|error|panic|fatal|refused|timed? ?out|deadline|exceeded|unavailable|crash",
+    re.IGNORECASE,
+)
+
+
+async def gather(writer: Writer, pods: Sequence[Pod], *, run_id: str) -> str:
+    """Writes the pods' logs to our own log under the run's id, and returns the most telling lines."""
+    wanted = [(pod, container.name, False) for pod in pods for container in pod.spec.containers]
+    wanted += [
+        (pod, status.name, True)
+        for pod in pods
+        for status in pod.status.container_statuses or ()
+        if status.restart_count
+    ]
+    lines: dict[str, list[str]] = {}
+
+    async def fetch(pod: Pod, container: str, *, previous: bool) -> None:
+        source = f"{pod.name}/{container}" + (" (previous)" if previous else "")
+        try:
+            text = await writer.log(
+                pod.name, container, previous=previous, tail_lines=TAIL_LINES, limit_bytes=LIMIT_BYTES
+            )
+        except KubernetesError as error:
+            text = f"(no log: {error})"
+        lines[source] = text.splitlines()
+        log.info("evidence", extra={"run": run_id, "container": source, "text": text})
+
+    try:
+        async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as group:
+            for pod, container, previous in wanted:
+                group.create_task(fetch(pod, container, previous=previous))
+    except TimeoutError:
+        log.warning("evidence is incomplete", extra={"run": run_id, "seconds": TIMEOUT})
+    return excerpt({source: lines[source] for source in sorted(lines)}, limit=EXCERPT_BYTES)
+
+
+def excerpt(lines: dict[str, list[str]], *, limit: int) -> str:
+    """The most telling lines of each source within `limit` bytes: the last ones that name trouble, else the last."""
+    if not lines:
+        return ""
+    share = limit // len(lines)
+    parts = []
+    for source, said in lines.items():
+        telling = [line for line in said if _TELLING.search(line)] or said[-5:]
+        kept: list[str] = []
+        size = len(source) + 2
+        for whole in reversed(telling):
+            line = whole[:_LONGEST_LINE]
+            size += len(line.encode()) + 3
+            if size > share:
+                break
+            kept.append(f"  {line}")
+        parts += [f"{source}:", *reversed(kept)]
+    return "\n".join(parts)
