@@ -1,25 +1,58 @@
-"""Wall time as a seam: what a record or a metric says about *when* comes from a `Clock` that is handed in.
+"""Time as a seam: records and metrics take the time from a `Clock` that is passed in.
 
-Durations, sleeps and deadlines are asyncio's own (the loop's time), so a loop with virtual time and a clock on top of
-it run a whole incident in no time at all.
+Sleeps and time-outs are asyncio's own (the loop's time), so a loop with virtual time and a clock on top of it run a
+whole incident in milliseconds.
 """
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time, in seconds since the epoch."""
+    """The time by two clocks, both in seconds."""
 
-    def now(self) -> float: ...
+    def now(self) -> float:
+        """Unix time. A person or NTP may set it, so it may jump."""
+
+    def boottime(self) -> float:
+        """A clock that nobody sets and that also runs while the machine is suspended; its zero means nothing."""
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clocks."""
 
     def now(self) -> float:
         return time.time()
+
+    def boottime(self) -> float:
+        # Not time.monotonic: on Linux that stands still while the machine is suspended.
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment by both clocks of one machine. Safety counts by whichever clock says that more time has passed."""
+
+    wall: float
+    boot: float
+
+    @classmethod
+    def of(cls, clock: Clock) -> "Instant":
+        return cls(wall=clock.now(), boot=clock.boottime())
+
+    def age(self, now: "Instant") -> float:
+        """Seconds since this moment, by the clock that has moved further."""
+        return max(now.wall - self.wall, now.boot - self.boot)
+
+    def drift(self, now: "Instant") -> float:
+        """Seconds by which the two clocks disagree about how long ago this moment was: a clock was set."""
+        return abs((now.wall - self.wall) - (now.boot - self.boot))
+
+
+def utc_now(clock: Clock) -> datetime:
+    return datetime.fromtimestamp(clock.now(), UTC)
 
 
 def to_rfc3339(moment: float) -> str:

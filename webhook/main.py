@@ -80,8 +80,8 @@ class Webhook:
             dial=dial_tcp,
             random=self._random,
             identity=self._identity,
-            metrics=RunMetrics(self._counters, foundation.name),
-            observe_probe=self._probes.observe,
+            meter=RunMetrics(self._counters, foundation.name),
+            on_probe=self._probes.observe,
         )
 
 

@@ -10,13 +10,12 @@ from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.view import Probe, ProbeResult, Reading
 from webhook.record.journal import Journal, Outcome, Run, Step, StepResult
-from webhook.requests.decision import PASSING, Decision, Verdict, Why, cooldown_end
-from webhook.requests.notification import Reason
+from webhook.requests.decision import PASSING, Decision, DecisionKind, DecisionReason, cooldown_end
+from webhook.requests.notification import RUNBOOK, AlertReason
 
 VANTAGE = "cloud_controller"
 STALENESS = 60.0
 """Seconds for which what the last check of a run proved is still shown."""
-RUNBOOK = "restart-diego-api"
 _REACHABLE = "Whether the BBS accepts TCP connections at its address (1) or provably does not (0)."
 _LAST_PROBE = "When the last probe of the BBS ended, whatever its result."
 MODES = ("observe", "approve", "auto")
@@ -72,8 +71,8 @@ class RunMetrics:
             counters.step_duration.labels(foundation, step)
             for result in StepResult:
                 counters.steps.labels(foundation, step, result)
-        for why in Why:
-            counters.decisions.labels(foundation, _verdict_of(why), why)
+        for reason in DecisionReason:
+            counters.decisions.labels(foundation, _kind_of(reason), reason)
         self.leading(False)
 
     def step(self, step: Step, result: StepResult, seconds: float) -> None:
@@ -84,14 +83,15 @@ class RunMetrics:
         self._counters.runs.labels(self._foundation, run.runbook, str(run.outcome)).inc()
 
     def decided(self, decision: Decision) -> None:
-        self._counters.decisions.labels(self._foundation, decision.verdict, decision.why).inc()
+        self._counters.decisions.labels(self._foundation, decision.kind, decision.reason).inc()
 
     def leading(self, leads: bool) -> None:
         self._counters.leader.labels(self._foundation).set(leads)
 
 
-def _verdict_of(why: Why) -> Verdict:
-    return {Why.ASKED: Verdict.RUN, Why.IN_PROGRESS: Verdict.JOIN}.get(why, Verdict.REFUSE)
+def _kind_of(reason: DecisionReason) -> DecisionKind:
+    kinds = {DecisionReason.ASKED: DecisionKind.RUN, DecisionReason.IN_PROGRESS: DecisionKind.JOIN}
+    return kinds.get(reason, DecisionKind.REFUSE)
 
 
 class CloudControllerProbes:
@@ -167,7 +167,7 @@ class HttpMetrics:
         )
         for code in (200, 202, 400, 401, 405, 413, 415, 503):
             self.notifications.labels(str(code))
-        for reason in Reason:
+        for reason in AlertReason:
             for status in ("firing", "resolved"):
                 self.alerts.labels(status, reason)
 
@@ -217,10 +217,11 @@ def _add(families: Mapping[str, GaugeMetricFamily], foundation: Foundation, jour
     name = [foundation.name]
     request = journal.request
     families["run_in_progress"].add_metric(name, float(journal.open_run is not None))
-    families["breaker_open"].add_metric(name, float(journal.breaker_open is not None))
+    families["breaker_open"].add_metric(name, float(journal.breaker_opened is not None))
     families["paused"].add_metric(name, float(journal.paused is not None))
-    families["awaiting_approval"].add_metric(name, 0.0)  # no mode of this version waits for a person
-    families["wanted"].add_metric(name, float(request is not None and request.waits_for in PASSING))
+    waits = journal.open_run is not None and journal.open_run.awaits_approval
+    families["awaiting_approval"].add_metric(name, float(waits))
+    families["wanted"].add_metric(name, float(request is not None and request.waiting_for in PASSING))
     ended = {run.outcome: run.ended for run in journal.runs if run.outcome is not None and run.ended is not None}
     for outcome, moment in ended.items():
         families["last_run"].add_metric([*name, outcome], moment.timestamp())

@@ -71,11 +71,15 @@ def may_listen(pod: Pod) -> bool:
     return bool(pod.ip) and pod.status.phase == "Running"
 
 
-def pod_serves(view: FoundationView, pod: Pod, *, now: float, staleness: float) -> bool | None:
-    """Whether the pod accepts a connection on its own address: the ground truth of who leads."""
+def pod_serves(view: FoundationView, pod: Pod, *, now: float | None, staleness: float) -> bool | None:
+    """Whether the pod accepts a connection on its own address: the ground truth of who leads.
+
+    `now` is Unix time; None judges the view at its own time, where nothing of it is stale.
+    """
     if not may_listen(pod):
         return False
-    return view.pods.get(pod.uid, Reading()).value(now=now, staleness=staleness)
+    reading = view.pods.get(pod.uid, Reading())
+    return reading.reachable if now is None else reading.value(now=now, staleness=staleness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ class Serving:
         return None if self.unknown and len(self.pods) < 2 else len(self.pods)
 
 
-def serving(view: FoundationView, foundation: Foundation, *, now: float) -> Serving:
+def serving(view: FoundationView, foundation: Foundation, *, now: float | None) -> Serving:
+    """Which diego-api pods accept connections; for `now` see `pod_serves`."""
     pods = diego_api_pods(view, foundation)
     known = {pod.uid: pod_serves(view, pod, now=now, staleness=foundation.staleness) for pod in pods}
     return Serving(

@@ -12,6 +12,9 @@ class LoopClock:
     def now(self) -> float:
         return self.start + asyncio.get_running_loop().time()
 
+    def boottime(self) -> float:
+        return asyncio.get_running_loop().time()
+
 
 class SetClock:
     """Stands still unless it is set."""
@@ -20,4 +23,7 @@ class SetClock:
         self.time = now
 
     def now(self) -> float:
+        return self.time
+
+    def boottime(self) -> float:
         return self.time

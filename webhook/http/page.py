@@ -5,7 +5,7 @@ from html import escape
 
 from exporter.clock import utc
 from exporter.config.model import Foundation
-from webhook.record.journal import Journal, Outcome, Run
+from webhook.record.journal import Journal, Outcome, PodState, Run
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -50,8 +50,8 @@ def _state(journal: Journal | None) -> str:
     said = []
     if journal.paused is not None:
         said.append(f"paused by {journal.paused.by}: {journal.paused.reason}")
-    if journal.breaker_open is not None:
-        said.append(f"breaker open since {utc(journal.breaker_open)}")
+    if journal.breaker_opened is not None:
+        said.append(f"breaker open since {utc(journal.breaker_opened)}")
     if said:
         return f'<td class="bad">{escape("; ".join(said))}</td>'
     if journal.open_run is not None:
@@ -64,9 +64,9 @@ def _state(journal: Journal | None) -> str:
 def _run(run: Run) -> str:
     good = run.outcome in {Outcome.RECOVERED, Outcome.NOT_NEEDED, Outcome.OBSERVED}
     shade = "" if run.outcome is None else "good" if good else "bad"
-    gone = ", ".join(pod.name for pod in run.pods if pod.deleted) or "none"
+    gone = ", ".join(pod.name for pod in run.pods if pod.state is PodState.DELETED) or "none"
     link = f'<a href="api/v1/runs/{escape(run.id)}">{escape(run.id)}</a>'
     return (
         f'<tr><td>{utc(run.started)}</td><td>{link}</td><td class="{shade}">{escape(run.outcome or "under way")}</td>'
-        f"<td>{escape(run.reason)}</td><td>{escape(run.asked_by)}</td><td>{escape(gone)}</td></tr>\n"
+        f"<td>{escape(run.reason)}</td><td>{escape(run.requested_by)}</td><td>{escape(gone)}</td></tr>\n"
     )

@@ -12,6 +12,7 @@ from webhook.medic.intake import Intake
 from webhook.medic.medics import Medics
 from webhook.metrics import HttpMetrics
 from webhook.record.journal import Journal, Run
+from webhook.record.public import public_run
 from webhook.requests.notification import NotANotificationError, parse
 
 log = logging.getLogger(__name__)
@@ -63,20 +64,17 @@ class Routes:
         """All runs on record, newest first; `?foundation=` takes those of one."""
         wanted = request.query.get("foundation")
         runs = [
-            msgspec.structs.replace(run, evidence="")
-            for name, journal in self._medics.journals().items()
-            if wanted in {None, name}
-            for run in journal.runs
+            run for name, journal in self._medics.journals().items() if wanted in {None, name} for run in journal.runs
         ]
         runs.sort(key=lambda run: run.started, reverse=True)
-        return _json({"runs": runs})
+        return _json({"runs": [public_run(run, evidence=False) for run in runs]})
 
     async def run(self, request: web.Request) -> web.Response:
         """One run, with its evidence."""
         found = find(self._medics.journals(), request.match_info["id"])
         if found is None:
             raise web.HTTPNotFound(text="There is no such run on record.\n")
-        return _json(found)
+        return _json(public_run(found))
 
 
 def find(journals: Mapping[str, Journal], run_id: str) -> Run | None:

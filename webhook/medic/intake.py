@@ -1,6 +1,6 @@
-"""The intake: from a notification's alerts to what is on record, and the answer to Alertmanager.
+"""The intake: from a notification's alerts to a record, and the answer to Alertmanager.
 
-2xx is final for Alertmanager and 5xx is retried, so 202 is said only after the journal was written.
+A 2xx is final for Alertmanager and a 5xx is repeated, so 202 is answered only after the journal was written.
 """
 
 import asyncio
@@ -8,16 +8,16 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from exporter.clock import Clock
+from exporter.clock import Clock, utc_now
 from exporter.kubernetes.api import KubernetesError
 from webhook.medic.medic import Medic
 from webhook.metrics import HttpMetrics
 from webhook.record.journal import Journal
 from webhook.record.store import JournalError
-from webhook.requests.decision import Decision, Verdict, Why, ask
-from webhook.requests.notification import Alert, Notification, Reason, ask_of, classify
+from webhook.requests.alerts import request_as_alerts
+from webhook.requests.decision import Decision, DecisionKind, DecisionReason
+from webhook.requests.notification import Alert, AlertReason, Notification, ask_of, classify
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +27,14 @@ TIMEOUT = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer: an HTTP status, and what was decided for each foundation that is concerned."""
+    """The answer: an HTTP status, and what was decided for each foundation."""
 
     status: int
     decisions: Mapping[str, str]
 
 
 class Intake:
-    """Takes notifications for the foundations of this program."""
+    """Records notifications for the foundations of this program."""
 
     def __init__(self, *, medics: Mapping[str, Medic], clock: Clock, metrics: HttpMetrics) -> None:
         self._medics = medics
@@ -42,16 +42,16 @@ class Intake:
         self._metrics = metrics
 
     async def take(self, notification: Notification) -> Receipt:
-        """Records what the alerts ask. 202: on record; 200: nothing to record; 503: not on record, send it again."""
+        """Records the alerts. 202: recorded; 200: nothing to record; 503: not recorded, send it again."""
         concerned: dict[str, list[Alert]] = defaultdict(list)
         for alert in notification.alerts:
             reason = classify(alert, self._medics.keys())
-            if reason in {Reason.ASKS, Reason.RESOLVED}:
+            if reason in {AlertReason.ASKS, AlertReason.RESOLVED}:
                 concerned[alert.labels["foundation"]].append(alert)
             else:
                 self._count(alert, reason)
                 named = {key: alert.labels.get(key, "") for key in ("alertname", "foundation")}
-                log.info("alert passed over", extra={"status": alert.status, "reason": reason, **named})
+                log.info("alert ignored", extra={"status": alert.status, "reason": reason, **named})
         if not concerned:
             return Receipt(200, {})
         texts = await asyncio.gather(*(self._record(name, alerts) for name, alerts in concerned.items()))
@@ -62,21 +62,21 @@ class Intake:
         return Receipt(202 if told else 200, told)
 
     async def _record(self, name: str, alerts: list[Alert]) -> str | None:
-        """What became of the alerts for one foundation; empty: nothing to record, None: it could not be recorded."""
+        """What was decided for one foundation; empty: nothing to record, None: it could not be recorded."""
         medic = self._medics[name]
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        now = utc_now(self._clock)
         asks = [ask_of(alert, now) for alert in alerts]
 
-        def change(journal: Journal) -> tuple[Journal, tuple[Decision | None, dict[str, Reason]]]:
-            changed, decision, reasons = ask(journal, asks, medic.foundation, now)
+        def change(journal: Journal) -> tuple[Journal, tuple[Decision | None, dict[str, AlertReason]]]:
+            changed, decision, reasons = request_as_alerts(journal, asks, medic.foundation, now)
             return changed, (decision, reasons)
 
         try:
             async with asyncio.timeout(TIMEOUT):
                 decision, reasons = await medic.store.update(change)
         except JournalError as error:
-            why = Why(error.reason)
-            medic.metrics.decided(Decision(Verdict.REFUSE, why, str(error)))
+            reason = DecisionReason(error.reason.value)
+            medic.meter.decided(Decision(DecisionKind.REFUSE, reason, str(error)))
             self._not_recorded(name, alerts, str(error))
             return None
         except (KubernetesError, TimeoutError) as error:
@@ -85,19 +85,19 @@ class Intake:
         for alert in alerts:
             self._count(alert, reasons[alert.identity])
         if decision is None:
-            return "resolved" if Reason.RESOLVED in reasons.values() else ""
-        if decision.verdict is not Verdict.RUN:  # a run is decided, and counted, by the holder of the lease
-            medic.metrics.decided(decision)
+            return "resolved" if AlertReason.RESOLVED in reasons.values() else ""
+        if decision.kind is not DecisionKind.RUN:  # a run is decided, and counted, by the holder of the lease
+            medic.meter.decided(decision)
         log.info(
-            "request",
-            extra={"foundation": name, "decision": decision.verdict, "reason": decision.why, "text": decision.text},
+            "request recorded",
+            extra={"foundation": name, "decision": decision.kind, "reason": decision.reason, "text": decision.text},
         )
-        return f"{decision.verdict}: {decision.text}"
+        return f"{decision.kind}: {decision.text}"
 
     def _not_recorded(self, name: str, alerts: list[Alert], error: str) -> None:
         for alert in alerts:
-            self._count(alert, Reason.NOT_RECORDED)
-        log.warning("a notification could not be recorded", extra={"foundation": name, "error": error})
+            self._count(alert, AlertReason.NOT_RECORDED)
+        log.warning("notification not recorded", extra={"foundation": name, "error": error})
 
-    def _count(self, alert: Alert, reason: Reason) -> None:
+    def _count(self, alert: Alert, reason: AlertReason) -> None:
         self._metrics.alerts.labels(alert.status, reason).inc()

@@ -1,4 +1,4 @@
-"""How a medic is put together from a config and what the program has: once, for webhook and command line."""
+"""How a medic is built from a config and what the program has: once, for the webhook and the command line."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,12 +9,15 @@ from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
 from exporter.foundation.view import Probe
 from exporter.kubernetes.client import Connections
-from webhook.medic.medic import Medic, Surroundings
-from webhook.metrics import RunMetrics
+from webhook.medic.medic import Medic, MedicMeter
+from webhook.record.journal import Run
 from webhook.record.store import Store, journal_name
+from webhook.runbook.context import RunContext
+from webhook.timings import DEFAULT, Timings
 from webhook.writer import ApiWriter
 
-ProbeObserver = Callable[[str, Probe, bool | None], None]
+OnProbe = Callable[[str, Probe, bool | None], None]
+"""Is called with the foundation's name, a probe from the Cloud Controller, and what it proves."""
 
 
 def writer_for(foundation: Foundation, connections: Connections) -> ApiWriter:
@@ -34,17 +37,21 @@ def medic_for(
     dial: Dialer,
     random: Random,
     identity: str,
-    metrics: RunMetrics,
-    observe_probe: ProbeObserver,
+    meter: MedicMeter,
+    on_probe: OnProbe,
+    timings: Timings = DEFAULT,
+    executes: Callable[[Run], bool] = lambda _run: True,
 ) -> Medic:
     writer = writer_for(foundation, connections)
-    around = Surroundings(
-        writer=writer,
+    context = RunContext(
+        foundation=foundation,
+        kubernetes=writer,
         clock=clock,
-        dial=dial,
         random=random,
-        identity=identity,
-        metrics=metrics,
-        observe_probe=partial(observe_probe, foundation.name),
+        dial=dial,
+        meter=meter,
+        on_probe=partial(on_probe, foundation.name),
+        timings=timings,
     )
-    return Medic(foundation=foundation, store=store_for(foundation, writer), around=around)
+    store = store_for(foundation, writer)
+    return Medic(context=context, meter=meter, store=store, identity=identity, executes=executes)

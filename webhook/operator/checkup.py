@@ -1,39 +1,28 @@
-"""`diego-runbook check`: the diagnosis of a foundation, by the runbook's own checks, touching nothing."""
+"""`diego-runbook check`: the diagnosis of a foundation, by the runbook's own checks, without changing anything."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 
-from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.look import look
-from exporter.foundation.probe import Dialer
 from exporter.foundation.view import FoundationView
 from exporter.kubernetes.api import KubernetesError
+from webhook.operator.command_context import ExitCode
 from webhook.operator.findings import Finding, findings
 from webhook.operator.permissions import Permission, missing
 from webhook.record.journal import Journal
 from webhook.record.store import JournalError, Store
 from webhook.requests.decision import Decision, decide
-from webhook.runbook.cloud_controller import Attempt, CloudController, Verdict
+from webhook.runbook.cloud_controller import Attempt, CloudController, Reachability
+from webhook.runbook.context import RunContext
 from webhook.runbook.guards import Refusal, refusal
-from webhook.writer import Writer
-
-
-class ExitCode(IntEnum):
-    """The exit codes of `check`, and what they mean."""
-
-    HEALTHY = 0
-    UNREACHABLE = 1
-    UNKNOWN = 3
-    DEGRADED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """Everything that was observed. What is None was not found out, and `trouble` says why."""
+    """Everything that was observed. What is None is unknown, and `trouble` says why."""
 
     foundation: Foundation
     view: FoundationView | None
@@ -62,62 +51,59 @@ class Checkup:
     @property
     def guard(self) -> Refusal | None:
         """What would forbid the restart now."""
-        return None if self.view is None else refusal(self.view, self.foundation, now=self.at)
+        return None if self.view is None else refusal(self.view, self.foundation)
 
     @property
     def reachable(self) -> bool | None:
         """What the Cloud Controller's pods prove: True, False (every attempt by every asked pod), or None."""
-        verdicts = {attempt.verdict for attempt in self.attempts}
-        if verdicts == {Verdict.REACHABLE}:
+        found = {attempt.reachability for attempt in self.attempts}
+        if found == {Reachability.REACHABLE}:
             return True
         complete = len(self.attempts) == self.foundation.remediation.confirm.attempts
-        return False if complete and verdicts == {Verdict.UNREACHABLE} else None
+        return False if complete and found == {Reachability.UNREACHABLE} else None
 
     @property
     def exit_code(self) -> ExitCode:
         if self.reachable is None:
             return ExitCode.UNKNOWN
         if not self.reachable:
-            return ExitCode.UNREACHABLE
-        return ExitCode.HEALTHY if self.sound else ExitCode.DEGRADED
+            return ExitCode.FAILED
+        return ExitCode.OK if self.sound else ExitCode.DEGRADED
 
 
 async def check(
-    foundation: Foundation,
+    context: RunContext,
     *,
-    writer: Writer,
     store: Store,
-    cloud_controller: CloudController,
-    clock: Clock,
-    dial: Dialer,
     progress: Callable[[str], None],
 ) -> Checkup:
     """Looks, asks from inside the Cloud Controller as often as the runbook would, and reads the journal."""
+    foundation, writer = context.foundation, context.kubernetes
     trouble: list[str] = []
     view: FoundationView | None = None
     lacking: tuple[Permission, ...] = ()
     journal: Journal | None = None
     attempts: tuple[Attempt, ...] = ()
     try:
-        view = await look(writer, foundation, clock=clock, dial=dial)
+        view = await look(writer, foundation, clock=context.clock, dial=context.dial)
     except KubernetesError as error:
-        trouble.append(f"the foundation can't be read: {error}")
+        trouble.append(f"foundation not readable: {error}")
     try:
         lacking = await missing(writer, foundation, view)
     except KubernetesError as error:
-        trouble.append(f"the permissions can't be asked for: {error}")
+        trouble.append(f"permissions not known: {error}")
     try:
         journal = await store.refresh()
     except (KubernetesError, JournalError) as error:
-        trouble.append(f"the journal can't be read: {error}")
+        trouble.append(f"journal not readable: {error}")
     if view is not None:
         if any(
             name in view.components and view.components[name].ready for name in foundation.cloud_controller.statefulset
         ):
-            attempts = await _ask(foundation, cloud_controller, view, progress)
+            attempts = await _ask(foundation, CloudController(context), view, progress)
         else:
-            trouble.append("no api pod is fully ready, so nobody can be asked from inside")
-    return Checkup(foundation, view, attempts, lacking, journal, tuple(trouble), clock.now())
+            trouble.append("no api pod is fully ready, so the BBS cannot be checked from inside the Cloud Controller")
+    return Checkup(foundation, view, attempts, lacking, journal, tuple(trouble), context.clock.now())
 
 
 async def _ask(
@@ -126,8 +112,8 @@ async def _ask(
     """One attempt where it succeeds; where it fails, as many as the runbook makes before it believes it."""
     confirm = foundation.remediation.confirm
     attempts = [await cloud_controller.attempt(view)]
-    while attempts[-1].verdict is Verdict.UNREACHABLE and len(attempts) < confirm.attempts:
-        progress(f"unreachable, {len(attempts)} of {confirm.attempts}; again in {confirm.interval:g} s")
+    while attempts[-1].reachability is Reachability.UNREACHABLE and len(attempts) < confirm.attempts:
+        progress(f"unreachable, attempt {len(attempts)} of {confirm.attempts}; next in {confirm.interval:g} s")
         await asyncio.sleep(confirm.interval)
         attempts.append(await cloud_controller.attempt(view))
     return tuple(attempts)

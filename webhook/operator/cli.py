@@ -13,10 +13,9 @@ from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import LEVELS, configure
 from webhook.operator import commands
-from webhook.operator.commands import Desk
+from webhook.operator.command_context import CommandContext, ExitCode
+from webhook.operator.run_command import run
 from webhook.record.store import JournalError
-
-USAGE_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,15 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         foundation = _foundation(arguments, config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        return USAGE_ERROR
+        return ExitCode.USAGE
     except LookupError as error:
         sys.stderr.write(f"diego-runbook: {error.args[0]}\n")
-        return USAGE_ERROR
+        return ExitCode.USAGE
     try:
         return asyncio.run(_run(arguments, config, foundation))
     except (KubernetesError, JournalError) as error:
         sys.stderr.write(f"diego-runbook: {error}\n")
-        return commands.UNKNOWN
+        return ExitCode.UNKNOWN
     except KeyboardInterrupt:
         sys.stderr.write("diego-runbook: interrupted; a run under way stays on record and is taken up again\n")
         return 130
@@ -59,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("check", "diagnose, and touch nothing: 0 healthy, 1 unreachable, 3 unknown, 4 degraded", foundation="one")
-    run = command("run", "execute the procedure now, with all its guards", foundation="one")
-    run.add_argument("--observe", action="store_true", help="prove and report, delete nothing")
+    run_ = command("run", "execute the procedure now, with all its guards", foundation="one")
+    run_.add_argument("--observe", action="store_true", help="prove and report, delete nothing")
     history = command("history", "the runs on record, newest first", foundation="optional")
     show = command("show", "one run, whole")
     show.add_argument("run", metavar="RUN")
@@ -88,28 +87,29 @@ def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | N
 
 
 async def _run(arguments: argparse.Namespace, config: Config, foundation: Foundation | None) -> int:
-    async with Desk() as desk:
+    async with CommandContext() as command:
         match arguments.command, foundation:
             case "check", Foundation():
-                return await commands.check(desk, foundation)
+                return await commands.check(command, foundation)
             case "run", Foundation():
-                return await commands.run(desk, foundation, observe=arguments.observe)
+                return await run(command, foundation, observe=arguments.observe)
             case "history", _:
                 chosen = (foundation,) if foundation is not None else config.foundations
-                return await commands.history(desk, chosen, as_json=arguments.output == "json")
+                return await commands.history(command, chosen, json=arguments.output == "json")
             case "show", _:
-                return await commands.show(desk, config, arguments.run, as_json=arguments.output == "json")
+                return await commands.show(command, config, arguments.run, json=arguments.output == "json")
             case "pause", Foundation():
-                return await commands.pause(desk, foundation, reason=arguments.reason)
+                return await commands.pause(command, foundation, reason=arguments.reason)
             case "resume", Foundation():
-                return await commands.resume(desk, foundation)
+                return await commands.resume(command, foundation)
             case "reset", Foundation():
-                return await commands.reset(desk, foundation)
+                return await commands.reset(command, foundation)
             case "explain", _:
                 return commands.explain((foundation,) if foundation is not None else config.foundations)
+            case "approve", _:
+                return await commands.approve(command, config, arguments.run)
             case _:
-                sys.stderr.write("diego-runbook: approval by a person is not available in this version\n")
-                return USAGE_ERROR
+                raise AssertionError(arguments.command)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ async def follow(
             return None
         elif hindered() != hindrance:
             hindrance = hindered()
-            say(f"waiting for the lease: {hindrance}" if hindrance else "the lease is ours")
+            say(f"waiting for the lease: {hindrance}" if hindrance else "lease acquired")
         await asyncio.sleep(POLL_INTERVAL)
 
 

@@ -5,7 +5,7 @@ from exporter.foundation.assess import leaders, serving
 from webhook.operator.checkup import Checkup
 from webhook.operator.findings import listens, state
 from webhook.record.journal import Journal, Run, StepRecord
-from webhook.requests.decision import Verdict
+from webhook.requests.decision import DecisionKind
 
 _WIDTH = 18
 
@@ -76,47 +76,47 @@ def _journal(checkup: Checkup) -> list[str]:
     said = [f"mode {checkup.foundation.remediation.mode or 'not set'}"]
     if journal.paused is not None:
         said.append(f"PAUSED by {journal.paused.by} since {utc(journal.paused.at)}: {journal.paused.reason}")
-    if journal.breaker_open is not None:
-        said.append(f"BREAKER OPEN since {utc(journal.breaker_open)}")
+    if journal.breaker_opened is not None:
+        said.append(f"BREAKER OPEN since {utc(journal.breaker_opened)}")
     if journal.request is not None:
-        said.append(f"a run is wanted, due {utc(journal.request.due)}")
+        said.append(f"a request is queued until {utc(journal.request.due)}")
     last = journal.runs[-1] if journal.runs else None
     said.append(f"last run {summary(last)}" if last else "no run yet")
     return [_row("remediation", ", ".join(said))]
 
 
 def _would_do(checkup: Checkup) -> str:
-    """What the procedure would do now, and the command that does it."""
+    """What the runbook would do now, and the command that starts it."""
     foundation = checkup.foundation
     command = f"diego-runbook run {foundation.name}"
     if checkup.reachable is None:
-        why = (checkup.attempts[-1].why or "flapping") if checkup.attempts else "nobody could be asked"
-        return f"the procedure would do nothing: unknown is no reason to delete a pod ({why})"
+        why = (checkup.attempts[-1].reason or "flapping") if checkup.attempts else "no api pod could be asked"
+        return f"the runbook would do nothing: unknown is no reason to delete a pod ({why})"
     if checkup.reachable:
         accepting = serving(checkup.view, foundation, now=checkup.at) if checkup.view else None
         if accepting is not None and len(accepting.pods) > 1:
-            return "the procedure would not restart anything: more than one BBS serves, and a person must decide which"
+            return "the runbook would not restart anything: more than one BBS serves, and a person must decide"
         if checkup.sound:
             return "nothing to do"
-        return "the procedure would not restart anything: the BBS is reachable"
+        return "the runbook would not restart anything: the BBS is reachable"
     decision = checkup.decision
-    if decision is not None and decision.verdict is not Verdict.RUN:
-        return f"the procedure would not begin ({decision.why}): {decision.text}"
+    if decision is not None and decision.kind is not DecisionKind.RUN:
+        return f"the runbook would not start ({decision.reason}): {decision.text}"
     if checkup.guard is not None:
-        return f"the procedure would refuse ({checkup.guard.reason}): {checkup.guard.detail}"
-    doomed = [
+        return f"the runbook would refuse ({checkup.guard.reason}): {checkup.guard.detail}"
+    pods = [
         pod.name
         for name in foundation.restart
         if checkup.view is not None and name in checkup.view.components
         for pod in checkup.view.components[name].pods
         if not pod.terminating
     ]
-    return f"the procedure would delete {', '.join(doomed)}, wait until they are back, and verify. To do it: {command}"
+    return f"the runbook would delete {', '.join(pods)}, wait for the new pods, and verify. To start it: {command}"
 
 
 def summary(run: Run) -> str:
     """A run in a line."""
-    outcome = run.outcome or f"under way ({run.step or 'begins'})"
+    outcome = run.outcome or f"in progress ({run.step or 'starting'})"
     reason = f" ({run.reason})" if run.reason else ""
     return f"{run.id}: {outcome}{reason}"
 
@@ -124,9 +124,9 @@ def summary(run: Run) -> str:
 def history_lines(journal: Journal) -> list[str]:
     """The runs, newest first, and what was decided or said without a run."""
     lines = [
-        f"{utc(run.started)}  {_took(run):>7}  {summary(run)}  asked by {run.asked_by or 'nobody'}"
+        f"{utc(run.started)}  {_took(run):>7}  {summary(run)}  requested by {run.requested_by or 'unknown'}"
         for run in reversed(journal.runs)
-    ] or [f"no run of {journal.foundation} yet"]
+    ] or [f"no runs of {journal.foundation} yet"]
     if journal.notes:
         lines += ["", "without a run:"]
         for item in reversed(journal.notes):
@@ -138,12 +138,12 @@ def history_lines(journal: Journal) -> list[str]:
 def run_lines(run: Run) -> list[str]:
     """A run, whole."""
     lines = [
-        f"run {run.id} on foundation {run.foundation}, mode {run.mode}, asked by {run.asked_by or 'nobody'}",
-        f"began {utc(run.started)}, " + (f"ended {utc(run.ended)} ({_took(run)})" if run.ended else "not ended"),
+        f"run {run.id} on foundation {run.foundation}, mode {run.mode}, requested by {run.requested_by or 'unknown'}",
+        f"started {utc(run.started)}, " + (f"ended {utc(run.ended)} ({_took(run)})" if run.ended else "not ended"),
         "",
     ]
     lines += [step_line(step) for step in run.steps]
-    lines += [f"  pod {pod.name} {pod.uid}: {pod.answer or ('to go' if pod.intent else 'listed')}" for pod in run.pods]
+    lines += [f"  pod {pod.name} {pod.uid}: {pod.state}" for pod in run.pods]
     lines += ["", outcome_line(run)]
     if run.evidence:
         lines += ["", "evidence:", run.evidence]
@@ -157,7 +157,7 @@ def step_line(step: StepRecord) -> str:
 
 def outcome_line(run: Run) -> str:
     if run.outcome is None:
-        return f"under way: {run.step or 'about to begin'}"
+        return f"in progress: {run.step or 'starting'}"
     reason = f" ({run.reason})" if run.reason else ""
     return f"{run.outcome}{reason}: {run.detail}" if run.detail else f"{run.outcome}{reason}"
 

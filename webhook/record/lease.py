@@ -1,7 +1,8 @@
-"""The lease: who may act on a foundation. One holder at a time, whoever asked and however many programs run.
+"""The lease: which process may act on a foundation. One holder at a time, however many processes run.
 
-A Lease as `kubectl` shows it (`coordination.k8s.io/v1`). The library's leader election goes on renewing after the work
-crashed, and lets the work run on when the renewal fails; here the holder knows at each moment whether it still holds.
+A Lease as `kubectl` shows it (`coordination.k8s.io/v1`). The client library's leader election continues to renew after
+the work crashed, and lets the work continue when a renewal fails; here the holder knows at each moment whether it still
+holds the lease.
 """
 
 import asyncio
@@ -12,61 +13,54 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from exporter.clock import Clock
+from exporter.clock import Clock, Instant
 from exporter.kubernetes.api import ConflictError, KubernetesError, NotFoundError
+from webhook.timings import DEFAULT, Timings
 from webhook.writer import Lease, LeaseSpec, Writer
 
 log = logging.getLogger(__name__)
 
-DURATION = 15.0
-"""Seconds after its last renewal at which another may take the lease."""
-RENEW_INTERVAL = 5.0
-RENEW_DEADLINE = 10.0
-"""Seconds after its last renewal at which the holder stops trusting it: well before another may take it."""
-RETRY_INTERVAL = 2.0
-ATTEMPT = 2.5
-"""Seconds for each attempt to renew: one that hangs must leave time for another before the deadline."""
-
 
 def new_identity() -> str:
-    """The host's name and a random part, so that two programs on one host differ."""
+    """The host's name and a random part, so that two processes on one host differ."""
     return f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
 class Held:
     """The lease while it is held. `epoch` grows with every change of holder, and fences the journal."""
 
-    def __init__(self, epoch: int, now: float) -> None:
+    def __init__(self, epoch: int, renewed: Instant, *, trusted: float) -> None:
         self.epoch = epoch
         self.lost = False
-        self._renewed = now
+        self._renewed = renewed
+        self._trusted = trusted
 
-    @property
-    def valid(self) -> bool:
-        """Whether it was renewed recently enough that nobody else can have taken it."""
-        return not self.lost and asyncio.get_running_loop().time() - self._renewed < RENEW_DEADLINE
+    def remaining(self, now: Instant) -> float:
+        """Seconds for which nobody else can take the lease, by the clock that says less; 0 where that is over."""
+        return 0.0 if self.lost else max(0.0, self._trusted - self._renewed.age(now))
 
-    def renewed(self, now: float) -> None:
-        self._renewed = now
+    def renewed(self, at: Instant) -> None:
+        self._renewed = at
 
 
 class LeaseLock:
     """Takes, renews and gives back the lease of one foundation."""
 
-    def __init__(self, *, name: str, identity: str, writer: Writer, clock: Clock) -> None:
+    def __init__(self, *, name: str, identity: str, writer: Writer, clock: Clock, timings: Timings = DEFAULT) -> None:
         self.name = name
         self.identity = identity
-        self.waits_for = ""  # what keeps it from being taken, in words; empty while it is held, or was not asked for
+        self.waits_for = ""  # why it cannot be taken; empty while it is held, or was not tried
         self._writer = writer
         self._clock = clock
+        self._timings = timings
         # Another's lease, or that there is none, and the loop's time when that was first seen.
         self._seen: tuple[LeaseSpec | None, float] | None = None
 
     @asynccontextmanager
     async def hold(self, *, least_epoch: Callable[[], int] = lambda: 0) -> AsyncIterator[Held]:
-        """Waits for the lease and holds it. `least_epoch` tells the last epoch known from elsewhere (the journal).
+        """Waits for the lease and holds it. `least_epoch` returns the last epoch known from elsewhere (the journal).
 
-        A lost lease is not an exception: `Held.valid` turns false, and the journal refuses the older epoch.
+        A lost lease is not an exception: `Held.remaining` is 0, and the journal refuses the older epoch.
         """
         held = await self._take(least_epoch)
         renewal = asyncio.create_task(self._renew(held))
@@ -80,37 +74,40 @@ class LeaseLock:
 
     async def _take(self, least_epoch: Callable[[], int]) -> Held:
         while True:
-            started = asyncio.get_running_loop().time()
+            started = Instant.of(self._clock)
             try:
-                async with asyncio.timeout(2 * ATTEMPT):
+                async with asyncio.timeout(2 * self._timings.lease_attempt):
                     epoch = await self._try(least_epoch())
                 if epoch is not None:
                     self.waits_for = ""
-                    return Held(epoch, started)
+                    return Held(epoch, started, trusted=self._timings.lease_trusted)
             except ConflictError:
                 pass  # somebody was faster; look again
             except TimeoutError:
                 self._waits("the API server does not answer")
             except KubernetesError as error:
                 self._waits(str(error))
-            await asyncio.sleep(RETRY_INTERVAL)
+            await asyncio.sleep(self._timings.lease_retry)
 
     def _waits(self, what: str) -> None:
         if what != self.waits_for:
             self.waits_for = what
-            log.info("waiting for the lease", extra={"lease": self.name, "why": what})
+            log.info("waiting for the lease", extra={"lease": self.name, "reason": what})
 
     async def _try(self, least_epoch: int) -> int | None:
         """One attempt. Returns the epoch, or None while somebody else holds the lease."""
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         mine = LeaseSpec(
-            holder_identity=self.identity, lease_duration_seconds=round(DURATION), acquire_time=now, renew_time=now
+            holder_identity=self.identity,
+            lease_duration_seconds=round(self._timings.lease_duration),
+            acquire_time=now,
+            renew_time=now,
         )
         try:
             lease = await self._writer.read_lease(self.name)
         except NotFoundError:
             # The first on a foundation need not wait. Else somebody deleted it, and its holder may not know yet.
-            if (least_epoch or self._seen is not None) and not self._unchanged_for(DURATION, None):
+            if (least_epoch or self._seen is not None) and not self._unchanged_for(self._timings.lease_duration, None):
                 self._waits("it was deleted, and its holder may not know yet")
                 return None
             epoch = least_epoch + 1
@@ -118,7 +115,7 @@ class LeaseLock:
             return epoch
         spec = lease.spec
         if spec.holder_identity not in {None, "", self.identity} and not self._unchanged_for(
-            spec.lease_duration_seconds or DURATION, spec
+            spec.lease_duration_seconds or self._timings.lease_duration, spec
         ):
             self._waits(f"held by {spec.holder_identity}")
             return None
@@ -134,21 +131,24 @@ class LeaseLock:
         return now - self._seen[1] > duration
 
     async def _renew(self, held: Held) -> None:
-        wait = RENEW_INTERVAL
+        """Renews until the lease is lost. Nothing but that, and cancellation, ends it: a deaf holder helps nobody."""
+        wait = self._timings.lease_renew
         while not held.lost:
             await asyncio.sleep(wait)
-            wait = RETRY_INTERVAL
-            started = asyncio.get_running_loop().time()
+            wait = self._timings.lease_retry
+            started = Instant.of(self._clock)
             try:
-                async with asyncio.timeout(ATTEMPT):
+                async with asyncio.timeout(self._timings.lease_attempt):
                     await self._renew_once(held)
             except NotFoundError:
                 self._lose(held, "it was deleted")
-            except (KubernetesError, TimeoutError) as error:
-                log.warning("the lease could not be renewed", extra={"lease": self.name, "error": str(error)})
+            except Exception as error:  # noqa: BLE001 - whatever an API server answers is a renewal that failed
+                log.warning(
+                    "lease not renewed", extra={"lease": self.name, "error": f"{type(error).__name__}: {error}"}
+                )
             else:
                 held.renewed(started)
-                wait = RENEW_INTERVAL
+                wait = self._timings.lease_renew
 
     async def _renew_once(self, held: Held) -> None:
         lease = await self._writer.read_lease(self.name)
@@ -157,19 +157,19 @@ class LeaseLock:
             return
         spec = LeaseSpec(
             holder_identity=self.identity,
-            lease_duration_seconds=round(DURATION),
+            lease_duration_seconds=round(self._timings.lease_duration),
             acquire_time=lease.spec.acquire_time,
             renew_time=datetime.fromtimestamp(self._clock.now(), UTC),
             lease_transitions=held.epoch,
         )
         await self._writer.update_lease(self.name, spec, version=lease.metadata.resource_version)
 
-    def _lose(self, held: Held, why: str) -> None:
+    def _lose(self, held: Held, reason: str) -> None:
         held.lost = True
-        log.error("the lease was lost", extra={"lease": self.name, "why": why})
+        log.error("lease lost", extra={"lease": self.name, "reason": reason})
 
     async def _give_back(self, held: Held) -> None:
-        """Leaves the lease free, so that the next holder need not wait; best effort, within two seconds."""
+        """Releases the lease, so that the next holder need not wait; best effort, within two seconds."""
         with suppress(KubernetesError, TimeoutError):
             async with asyncio.timeout(2):
                 lease = await self._writer.read_lease(self.name)

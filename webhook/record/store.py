@@ -1,7 +1,10 @@
-"""The journal's place: one ConfigMap, changed by compare-and-swap only.
+"""Where the journal is stored: one ConfigMap, changed by compare-and-swap only.
 
-Callers hand in a pure function of the journal. Those that come while a write is under way are applied together by the
-next one, so that two hundred notifications at once cost a handful of writes.
+Callers pass a pure function of the journal. Those that arrive during a write are applied together by the next one, so
+that two hundred notifications at once cost a few writes.
+
+The Lease of the same name remembers that there was a journal: it is created after the first journal, so a Lease without
+a ConfigMap means that the journal is lost, also to a process that has just started.
 """
 
 import asyncio
@@ -12,7 +15,9 @@ import msgspec
 
 from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
-from webhook.record.journal import MAX_BYTES, Journal, JournalUnreadableError, decode, encode
+from webhook.record.encoding import JournalUnreadableError, decode, encode
+from webhook.record.journal import MAX_BYTES, Journal
+from webhook.record.reasons import RunReason
 from webhook.writer import ConfigMap, Writer
 
 R = TypeVar("R")
@@ -31,25 +36,25 @@ def journal_name(foundation: Foundation) -> str:
 
 
 class JournalError(Exception):
-    """The journal can't be used; `reason` is what requests are refused with."""
+    """The journal cannot be used; requests are refused for `reason`."""
 
-    reason = ""
+    reason: RunReason
 
 
 class JournalLostError(JournalError):
-    """The journal is unreadable, or gone while it was known. Nothing is done until a person says `reset`."""
+    """The journal is unreadable, or there was one and it is missing. Nothing is done until a person runs `reset`."""
 
-    reason = "journal-lost"
+    reason = RunReason.JOURNAL_LOST
 
 
 class ForeignJournalError(JournalError):
     """The ConfigMap of this name belongs to another foundation."""
 
-    reason = "foreign-journal"
+    reason = RunReason.FOREIGN_JOURNAL
 
 
 class FencedError(Exception):
-    """Another process has taken the lease since: whatever this one was about to do is not its business any more."""
+    """Another process has taken the lease: this one must not act any more."""
 
 
 class Store:
@@ -141,14 +146,32 @@ class Store:
             journal = self._decode(found)
         except NotFoundError:
             self.journal = None
-            if self._known:
-                raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
+            if self._known or await self._was_there():
+                self._known = True
+                raise JournalLostError(f"ConfigMap {self.name} was there and is missing") from None
             self._version = ""
             return self._seen(Journal(foundation=self.foundation))
         except BaseException:
             self.journal = None
             raise
         return self._seen(journal)
+
+    async def _was_there(self) -> bool:
+        """Whether there was a journal, although this process has never read it. Raises KubernetesError."""
+        if await self._transitions() is None:
+            return False
+        try:
+            await self._writer.read_config_map(self.name)  # it may have been created between the two reads
+        except NotFoundError:
+            return True
+        return False
+
+    async def _transitions(self) -> int | None:
+        """The epoch that the Lease remembers; None where there is no Lease."""
+        try:
+            return (await self._writer.read_lease(self.name)).spec.lease_transitions or 0
+        except NotFoundError:
+            return None
 
     def _decode(self, found: ConfigMap) -> Journal:
         data = found.data or {}
@@ -175,7 +198,7 @@ class Store:
             try:
                 written = await self._writer.update_config_map(self.name, data, version=self._version)
             except NotFoundError:
-                raise JournalLostError(f"ConfigMap {self.name} was there and is gone") from None
+                raise JournalLostError(f"ConfigMap {self.name} was there and is missing") from None
         else:
             written = await self._writer.create_config_map(self.name, data)
         self._version = written.metadata.resource_version
@@ -189,8 +212,18 @@ class Store:
         self.seen_at = asyncio.get_running_loop().time()
         return journal
 
+    async def ensure(self) -> None:
+        """Creates an empty journal where there is none. It must exist before the Lease: see the module's docstring."""
+        async with self._lock:
+            journal = await self._read()
+            if not self._version:
+                await self._write(journal)
+
     async def reset_lost(self) -> bool:
-        """Starts a new journal where the old one is lost; its text is kept beside it. False: it was not lost."""
+        """Creates a new journal where the old one is lost; its text is kept beside it. False: it was not lost.
+
+        The epoch is kept, by what the Lease and this process know: an older holder stays fenced.
+        """
         async with self._lock:
             try:
                 await self._read()
@@ -198,7 +231,8 @@ class Store:
                 pass
             else:
                 return False
-            fresh = {_OWNER: self.foundation, _KEY: encode(Journal(foundation=self.foundation))}
+            epoch = max(self.epoch, await self._transitions() or 0)
+            fresh = {_OWNER: self.foundation, _KEY: encode(Journal(foundation=self.foundation, epoch=epoch))}
             try:
                 found = await self._writer.read_config_map(self.name)
             except NotFoundError:

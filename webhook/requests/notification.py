@@ -1,7 +1,7 @@
-"""Alertmanager's notification (webhook version 4), and what each of its alerts means to this program.
+"""Alertmanager's notification (webhook version 4), and which of its alerts request a run.
 
-Unknown keys are tolerated, since new ones appear over time. What an alert asks is decided here by its labels alone;
-whether it is granted is `webhook.requests.decision`'s business.
+Unknown keys are ignored, since new ones appear over time. Whether an alert requests a run follows from its labels
+alone; whether the request is allowed is decided in `webhook.requests.decision`.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
-REMEDIATION = "restart-diego-api"
-"""The value of an alert's label `remediation` that asks for a run."""
+RUNBOOK = "restart-diego-api"
+"""The value of an alert's label `remediation` that requests a run; also the name of the runbook in metrics."""
 
 
 _LONGEST_FINGERPRINT = 64  # characters; Alertmanager's are 16 hexadecimal digits
@@ -61,8 +61,8 @@ def parse(body: bytes) -> Notification:
     return notification
 
 
-class Reason(StrEnum):
-    """Why an alert was taken or passed over: the values of `diego_webhook_alerts_total{reason}`."""
+class AlertReason(StrEnum):
+    """How an alert was handled: the values of `diego_webhook_alerts_total{reason}`."""
 
     ASKS = "asks"
     RESOLVED = "resolved"
@@ -75,7 +75,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """An alert that speaks for a run on a foundation: it asks for one (firing), or takes that back (resolved)."""
+    """An alert about a foundation that requests a run (firing), or withdraws the request (resolved)."""
 
     fingerprint: str
     alertname: str
@@ -84,26 +84,29 @@ class Ask:
     ends_at: datetime
 
 
-def classify(alert: Alert, foundations: Collection[str]) -> Reason:
-    if alert.labels.get("remediation") != REMEDIATION:
-        return Reason.NO_REMEDIATION
+def classify(alert: Alert, foundations: Collection[str]) -> AlertReason:
+    if alert.labels.get("remediation") != RUNBOOK:
+        return AlertReason.NO_REMEDIATION
     foundation = alert.labels.get("foundation")
     if not foundation:
-        return Reason.NO_FOUNDATION
+        return AlertReason.NO_FOUNDATION
     if foundation not in foundations:
-        return Reason.UNKNOWN_FOUNDATION
-    return Reason.ASKS if alert.status == "firing" else Reason.RESOLVED
+        return AlertReason.UNKNOWN_FOUNDATION
+    return AlertReason.ASKS if alert.status == "firing" else AlertReason.RESOLVED
 
 
 def ask_of(alert: Alert, now: datetime) -> Ask:
-    """What the alert says, in values that can be compared: a time without an offset is taken as UTC, none as now."""
-    starts_at = _utc(alert.starts_at, now)
+    """The alert in values that can be compared: a time without an offset is UTC, a missing one is now.
+
+    Times of another machine are clamped: an alert cannot have started, or ended, in the future.
+    """
+    starts_at = min(now, _utc(alert.starts_at, now))
     return Ask(
         fingerprint=alert.identity,
         alertname=alert.labels.get("alertname", "")[:_LONGEST_NAME],
         firing=alert.status == "firing",
         starts_at=starts_at,
-        ends_at=max(starts_at, _utc(alert.ends_at, now)),
+        ends_at=max(starts_at, min(now, _utc(alert.ends_at, now))),
     )
 
 

@@ -1,29 +1,27 @@
-"""The view from the Cloud Controller: the document's steps 3, 4 and 7, asked from inside the api pods.
+"""The view from the Cloud Controller: steps 3, 4 and 7 of IBM's runbook, checked from inside the api pods.
 
-`nc -zv HOST PORT` by exec in up to three fully ready api pods. What it printed is read by the table in docs/proof.md;
-what is not in the table is unknown, and unknown never deletes a pod.
+`nc -zv HOST PORT` by exec in up to three fully ready api pods. Its output is read by the table in docs/proof.md; what
+is not in the table is unknown, and unknown never deletes a pod.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.assess import no_ready_endpoint, proves
 from exporter.foundation.view import FoundationView, Probe, ProbeResult
 from exporter.kubernetes.api import KubernetesError
 from exporter.kubernetes.objects import Pod
-from webhook.writer import ExecResult, Writer
+from webhook.record.reasons import RunReason
+from webhook.runbook.context import RunContext
+from webhook.writer import ExecResult
 
 MAX_ASKED = 3
 CONNECT_TIMEOUT = 5
 """Seconds that `nc` waits for the connection; name resolution comes on top."""
-EXEC_TIMEOUT = 20.0
-"""Seconds for the whole exec, from one pod."""
-
 MAX_WORDS = 300
 """Characters that are kept of what a program printed."""
 
@@ -38,8 +36,12 @@ _BY_MESSAGE = (
 )
 
 
+# Lines that nc prints beside its result, and that say nothing about it.
+_BESIDE = re.compile(r"inverse host lookup failed|fwd/rev mismatch")
+
+
 def nc(host: str, port: int) -> tuple[str, ...]:
-    """The document's command, in a fixed locale and with a time-out: no shell, no terminal."""
+    """The command of IBM's runbook, in a fixed locale and with a time-out: no shell, no terminal."""
     return ("env", "LC_ALL=C", "nc", "-zv", "-w", str(CONNECT_TIMEOUT), host, str(port))
 
 
@@ -50,16 +52,25 @@ def bash(host: str, port: int) -> tuple[str, ...]:
 
 
 def read_nc(answer: ExecResult) -> tuple[ProbeResult, str]:
-    """What the exit code and the message of `nc` say, with the words they say it in."""
+    """What the exit code and the output of `nc` mean, and the output.
+
+    A name may have several addresses, with a line for each: one line that is not in the table makes the whole unknown.
+    """
     words = _words(answer)
     if answer.exit_code == 0:
         return ProbeResult.SUCCESS, words
     if answer.exit_code == 1:
-        for pattern, result in _BY_MESSAGE:
-            if pattern.search(answer.stderr):
-                return result, words
+        lines = [line for line in answer.stderr.splitlines() if line.strip() and not _BESIDE.search(line)]
+        results = [_result_of(line) for line in lines]
+        known = [result for result in results if result is not None]
+        if known and len(known) == len(results):
+            return known[0], words
     code = "no exit code" if answer.exit_code is None else f"exit code {answer.exit_code}"
     return ProbeResult.ERROR, f"{code}: {words}" if words else code
+
+
+def _result_of(line: str) -> ProbeResult | None:
+    return next((result for pattern, result in _BY_MESSAGE if pattern.search(line)), None)
 
 
 def _words(answer: ExecResult) -> str:
@@ -67,7 +78,7 @@ def _words(answer: ExecResult) -> str:
     return " ".join((answer.stderr.strip() or answer.error).split())[:MAX_WORDS]
 
 
-class Verdict(StrEnum):
+class Reachability(StrEnum):
     """What one attempt by all asked pods proves."""
 
     REACHABLE = "reachable"
@@ -76,13 +87,13 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one api pod said. `reachable` is None where that proves nothing, and `why` is then the reason's name."""
+class PodAnswer:
+    """What one api pod reported. `reachable` is None where that proves nothing, for `reason`."""
 
     pod: str
     probe: Probe
     reachable: bool | None
-    why: str = ""
+    reason: RunReason | None = None
 
     def __str__(self) -> str:
         return f"{self.pod}: {self.probe.detail or self.probe.result}"
@@ -90,29 +101,29 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What all asked pods said at one time."""
+    """What all asked pods reported at one time."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[PodAnswer, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def reachability(self) -> Reachability:
         """Unanimous, or unknown: pods that disagree prove nothing."""
-        said = {answer.reachable for answer in self.answers}
-        if said == {True}:
-            return Verdict.REACHABLE
-        if said == {False}:
-            return Verdict.UNREACHABLE
-        return Verdict.UNKNOWN
+        reported = {answer.reachable for answer in self.answers}
+        if reported == {True}:
+            return Reachability.REACHABLE
+        if reported == {False}:
+            return Reachability.UNREACHABLE
+        return Reachability.UNKNOWN
 
     @property
-    def why(self) -> str:
-        """The reason's name where the verdict is unknown, else empty."""
-        if self.verdict is not Verdict.UNKNOWN:
-            return ""
+    def reason(self) -> RunReason | None:
+        """Why the attempt proves nothing; None where it does."""
+        if self.reachability is not Reachability.UNKNOWN:
+            return None
         if not self.answers:
-            return "cloud-controller-down"
-        unknown = [answer.why for answer in self.answers if answer.reachable is None]
-        return unknown[0] if unknown else "pods-disagree"
+            return RunReason.CLOUD_CONTROLLER_DOWN
+        unknown = [answer.reason for answer in self.answers if answer.reachable is None]
+        return (unknown[0] or RunReason.EXEC_FAILED) if unknown else RunReason.PODS_DISAGREE
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.answers))
@@ -124,7 +135,7 @@ def to_ask(pods: Sequence[Pod]) -> tuple[Pod, ...]:
 
 
 def container_of(pod: Pod, foundation: Foundation, statefulset: str) -> str:
-    """The container to ask in: the configured one, else the annotated default, else the StatefulSet's namesake."""
+    """The container to check from: the configured one, else the annotated default, else the StatefulSet's namesake."""
     names = [container.name for container in pod.spec.containers]
     if foundation.cloud_controller.container is not None:
         return foundation.cloud_controller.container
@@ -135,54 +146,54 @@ def container_of(pod: Pod, foundation: Foundation, statefulset: str) -> str:
 
 
 class CloudController:
-    """Asks the api pods whether they reach the BBS."""
+    """Checks from the api pods whether they reach the BBS."""
 
-    def __init__(
-        self, *, foundation: Foundation, writer: Writer, clock: Clock, observe: Callable[[Probe, bool | None], None]
-    ) -> None:
-        self._foundation = foundation
-        self._writer = writer
-        self._clock = clock
-        self._observe = observe
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._foundation = context.foundation
 
     async def attempt(self, view: FoundationView) -> Attempt:
-        """Asks every ready api pod of the view, at the same time. An exec that fails is an unknown, never an error."""
+        """Checks from every ready api pod of the view at the same time. An exec that fails is unknown, not an error."""
         asked = [
             (pod, container_of(pod, self._foundation, name))
             for name in self._foundation.cloud_controller.statefulset
+            if name in view.components
             for pod in to_ask(view.components[name].pods)
         ][:MAX_ASKED]
         answers = await asyncio.gather(*(self._ask(pod.name, container, view) for pod, container in asked))
         return Attempt(tuple(answers))
 
-    async def _ask(self, pod: str, container: str, view: FoundationView) -> Answer:
+    async def _ask(self, pod: str, container: str, view: FoundationView) -> PodAnswer:
         host, port = self._foundation.bbs.host, self._foundation.bbs.port
         loop = asyncio.get_running_loop()
         started = loop.time()
-        why = "exec-failed"
+        reason = RunReason.EXEC_FAILED
         try:
-            answer = await self._writer.exec(pod, container, nc(host, port), timeout=EXEC_TIMEOUT)
+            answer = await self._exec(pod, container, nc(host, port))
             result, words = read_nc(answer)
             if answer.exit_code == _MISSING:
                 result, words = await self._ask_bash(pod, container)
-                why = "nc-missing"
+                reason = RunReason.NC_MISSING
         except KubernetesError as error:
             result, words = ProbeResult.ERROR, f"exec: {error}"
-        probe = Probe(result=result, at=self._clock.now(), duration=loop.time() - started, detail=words)
+        now = self._context.clock.now()
+        probe = Probe(result=result, at=now, duration=loop.time() - started, detail=words)
         reachable = proves(result, no_ready_endpoint=no_ready_endpoint(view))
         if reachable is None and result is ProbeResult.DNS:
-            why = "name-unknown"
-        self._observe(probe, reachable)
-        return Answer(pod=pod, probe=probe, reachable=reachable, why="" if reachable is not None else why)
+            reason = RunReason.NAME_UNKNOWN
+        self._context.on_probe(probe, reachable)
+        return PodAnswer(pod=pod, probe=probe, reachable=reachable, reason=None if reachable is not None else reason)
 
     async def _ask_bash(self, pod: str, container: str) -> tuple[ProbeResult, str]:
-        """Without `nc`, bash can show that the BBS is reachable. That it is not is for `nc` alone to prove.
+        """Without `nc`, bash can prove that the BBS is reachable. That it is unreachable is only `nc`'s to prove.
 
-        bash's own failure looks alike for a refused connection, a redirection it was built without and a name it could
-        not resolve in time; the document's proof is `nc`'s, and a pod is not deleted on less.
+        bash fails alike for a refused connection, for a redirection it was built without and for a name that did not
+        resolve in time; IBM's runbook relies on `nc`, and a pod is not deleted on less.
         """
-        host, port = self._foundation.bbs.host, self._foundation.bbs.port
-        answer = await self._writer.exec(pod, container, bash(host, port), timeout=EXEC_TIMEOUT)
+        answer = await self._exec(pod, container, bash(self._foundation.bbs.host, self._foundation.bbs.port))
         if answer.exit_code == 0:
             return ProbeResult.SUCCESS, "nc is missing; bash connected"
         return ProbeResult.ERROR, f"nc is missing, and bash did not connect ({_words(answer)})"
+
+    async def _exec(self, pod: str, container: str, argv: Sequence[str]) -> ExecResult:
+        return await self._context.kubernetes.exec(pod, container, argv, timeout=self._context.timings.exec)

@@ -1,101 +1,208 @@
-"""Where a pod is deleted: the only place. It deletes pods on the run's list, by name and UID, and each at most once.
+"""Where a pod is deleted: the only place. It deletes pods on the run's list, by name and UID, each on a licence.
 
-The pods were listed by the pre-flight check of `webhook.runbook`, after the Cloud Controller proved that it does not
-reach the BBS and no guard tripped. Before each delete the journal is read again, and the intent is written.
+A DELETE is sent once, with a deadline within the lease. What became of it is read from the cluster and never assumed.
+docs/safety.md has the argument.
 """
 
 import asyncio
 import logging
+from functools import partial
 
-import msgspec
-
-from exporter.kubernetes.api import PODS, ApiError, KubernetesError, NotFoundError
-from webhook.record.journal import Outcome, PodRecord, Run
-from webhook.runbook.execution import End, Execution
-from webhook.writer import Deleted, Writer
+from exporter.kubernetes.api import PODS, KubernetesError, NotFoundError
+from exporter.kubernetes.objects import Pod
+from webhook.record.changes import settle_pod
+from webhook.record.journal import Outcome, PodRecord, PodState
+from webhook.record.reasons import RunReason
+from webhook.record.store import FencedError
+from webhook.retry import is_final, retry
+from webhook.runbook.cloud_controller import Reachability
+from webhook.runbook.context import EndRun, RunContext, Verdict, stopped
+from webhook.runbook.execution import Execution
+from webhook.runbook.guards import Refusal, refusal_for_pod
+from webhook.runbook.licence import Expiry, Licence, permits_deletion
+from webhook.runbook.proof import Prover, View
+from webhook.writer import Deleted
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 120.0
-"""Seconds for which the fate of one pod is asked for while the API server does not say."""
-_WAIT = 2.0
+_UNSETTLED = frozenset({RunReason.BBS_SERVING, RunReason.SPLIT_BRAIN})
 
 
-async def delete_listed(pod: PodRecord, *, execution: Execution, writer: Writer) -> None:
-    """Deletes one pod of the run's list, as the document's step 5 says, and puts on record how it went.
+class Deletion:
+    """Deletes the listed pods of one run. `resumed`: another process may have sent deletes for this run."""
 
-    Raises End: paused, every alert resolved, or the API server does not say what became of the pod.
-    """
-    await execution.checkpoint()
-    if pod.intent is None:
-        await execution.intend(pod.uid)
-        answer = await _delete(pod, execution, writer)
-    else:  # the intent is of a process that died: whether it came to the delete is to be found out
-        answer = await _insist(pod, execution, writer)
-    log.info("pod", extra={"run": execution.run.id, "pod": pod.name, "uid": pod.uid, "answer": answer})
-    await execution.save(lambda run: answered(run, uid=pod.uid, answer=answer, deleted=True))
+    def __init__(self, context: RunContext, execution: Execution, prover: Prover, *, resumed: bool) -> None:
+        self._context = context
+        self._execution = execution
+        self._prover = prover
+        self._wait_for_outstanding = resumed
 
+    async def delete_listed(self, statefulset: str) -> None:
+        """Deletes the StatefulSet's listed pods, and records what became of each.
 
-def answered(run: Run, *, uid: str, answer: str, deleted: bool) -> Run:
-    """The run with what became of the pod with this UID."""
-    pods = tuple(
-        msgspec.structs.replace(pod, answer=answer, deleted=deleted) if pod.uid == uid else pod for pod in run.pods
-    )
-    return msgspec.structs.replace(run, pods=pods)
+        Where the Cloud Controller reaches the BBS nothing is deleted: the pods that are left are spared. Raises EndRun
+        where a guard, a person or the API server forbids it.
+        """
+        if self._execution.run.disruptive and not any(pod.intended_at for pod in self._listed(statefulset)):
+            self._prover.forget()  # the restart before this one may have been enough: docs/runbook.md, step 5
+        confirm = self._context.foundation.remediation.confirm
+        limit = self._context.timings.fate + 2 * confirm.attempts * confirm.interval
+        loop = asyncio.get_running_loop()
+        for pod in self._listed(statefulset):
+            deadline = loop.time() + limit
+            while not self._current(pod.uid).settled:
+                if loop.time() > deadline:
+                    text = f"{pod.name} could not be deleted within {limit:g} s"
+                    raise EndRun(self._execution.inconclusive(RunReason.DEADLINE, text))
+                state = await self._advance(self._current(pod.uid))
+                if state is not None:
+                    await self._settle(pod, state)
 
+    async def settle_outstanding(self) -> None:
+        """Reads the UIDs once more at the end: a delete that was thought not sent may have taken effect late."""
+        for pod in self._execution.run.pods:
+            if pod.state is PodState.SPARED and pod.intended_at is not None:
+                state = await self.fate(pod)
+                if state is not None:
+                    await self._settle(pod, state)
 
-async def fate(pod: PodRecord, *, writer: Writer) -> Deleted | None:
-    """What became of a pod whose delete was not answered: it is read, and its UID compared. None: it stands untouched.
+    async def _advance(self, pod: PodRecord) -> PodState | None:
+        """One attempt at one pod. Returns what became of it; None: nothing yet."""
+        if pod.state is PodState.INTENDED:  # a delete may have been sent: what became of it?
+            state = await self.fate(pod)
+            if state is None and self._wait_for_outstanding:
+                await self._outstanding()
+                state = await self.fate(pod)
+            if state is not None:
+                return state
+        await self._execution.checkpoint()
+        self._check_mode()
+        if self._prover.fresh() is None and (await self._prover.prove_settled()).reachability is Reachability.REACHABLE:
+            return PodState.SPARED
+        view = await self._prover.look()
+        found = _find(view, pod)
+        if found is None:
+            return await self.fate(pod)
+        if found.terminating:
+            return PodState.DELETED if pod.intended_at else PodState.GONE
+        await self._guard(pod, view)
+        if self._current(pod.uid).settled:
+            return None
+        await self._execution.checkpoint()
+        await self._execution.intend(pod.uid)
+        return await self._send(pod, view, found)
 
-    Raises End where the API server does not say for `PATIENCE`.
-    """
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while True:
+    async def _send(self, pod: PodRecord, view: View, found: Pod) -> PodState | None:
+        """Checks the licence and sends the DELETE. Nothing stands between the two but the request itself."""
+        fields = {"run": self._execution.run.id, "pod": pod.name, "uid": pod.uid}
+        licence = self._licence(view)
+        if licence is None or (expiry := licence.expired(self._context.instant())) is not None:
+            log.warning("delete not sent", extra=fields | {"reason": expiry if licence else Expiry.PROOF})
+            if licence is not None and expiry is Expiry.EPOCH:
+                raise FencedError(str(expiry))
+            if licence is not None and expiry is Expiry.LEASE:
+                await asyncio.sleep(self._context.timings.lease_retry / 4)  # the next renewal is due
+            return None
         try:
-            found = await writer.get(PODS, pod.name)
+            answer = await self._context.kubernetes.delete_pod(
+                pod.name,
+                uid=pod.uid,
+                resource_version=found.metadata.resource_version or None,
+                timeout=self._context.timings.delete,
+            )
+        except KubernetesError as error:
+            if is_final(error):
+                raise EndRun(Verdict(Outcome.FAILED, RunReason.DELETE_REFUSED, str(error), pod.name)) from error
+            log.warning("delete not answered", extra=fields | {"error": str(error)})
+            await asyncio.sleep(self._context.timings.retry_first)
+            return None
+        log.info("delete answered", extra=fields | {"answer": answer})
+        # A conflict: the pod changed since the view was taken, or has another UID. It is read again.
+        return {Deleted.ACCEPTED: PodState.DELETED, Deleted.GONE: PodState.GONE, Deleted.CONFLICT: None}[answer]
+
+    def _licence(self, view: View) -> Licence | None:
+        proof = self._prover.fresh()
+        if proof is None:
+            return None
+        run, remediation, now = self._execution.run, self._context.foundation.remediation, self._context.instant()
+        return Licence(
+            proof=proof,
+            viewed=view.at,
+            issued=now,
+            run_mode=run.mode,
+            config_mode=remediation.mode,
+            approved=run.approval is not None and run.approval.at is not None,
+            lease=self._execution.held.remaining(now),
+            epoch=self._execution.held.epoch,
+            journal_epoch=self._execution.journal_epoch,
+            confirm=remediation.confirm,
+            timings=self._context.timings,
+        )
+
+    def _check_mode(self) -> None:
+        run, mode = self._execution.run, self._context.foundation.remediation.mode
+        approved = run.approval is not None and run.approval.at is not None
+        if not permits_deletion(run.mode, mode, approved=approved):
+            text = f"the run's mode is {run.mode}, the config's is {mode or 'not set'}: no pod may be deleted"
+            raise EndRun(stopped(run, RunReason.OBSERVE, text))
+
+    async def _guard(self, pod: PodRecord, view: View) -> None:
+        """Raises EndRun where a guard applies. A BBS that accepts may be recovering: then it is proved once more."""
+        tripped = self._refusal(pod, view)
+        if tripped is not None and tripped.reason in _UNSETTLED:
+            await asyncio.sleep(self._context.foundation.remediation.confirm.interval)
+            attempt = await self._prover.prove_settled()
+            tripped = self._refusal(pod, await self._prover.look())
+            split = tripped is not None and tripped.reason is RunReason.SPLIT_BRAIN
+            if attempt.reachability is Reachability.REACHABLE and not split:
+                await self._settle(pod, PodState.SPARED)
+                return
+        if tripped is not None:
+            raise EndRun(stopped(self._execution.run, tripped.reason, tripped.detail))
+
+    def _refusal(self, pod: PodRecord, view: View) -> Refusal | None:
+        uids = [each.uid for each in self._execution.run.pods]
+        return refusal_for_pod(
+            view.foundation, self._context.foundation, statefulset=pod.statefulset, uid=pod.uid, listed=uids
+        )
+
+    async def fate(self, pod: PodRecord) -> PodState | None:
+        """What became of a pod whose delete may have been sent: it is read. None: it still runs, untouched.
+
+        Raises EndRun where the API server does not answer.
+        """
+        deadline = asyncio.get_running_loop().time() + self._context.timings.fate
+        read = partial(self._context.kubernetes.get, PODS, pod.name)
+        try:
+            found = await retry(read, timings=self._context.timings, deadline=deadline)
         except NotFoundError:
-            return Deleted.GONE
-        except KubernetesError as error:
-            _stop_where_refused(pod, error)
-            if asyncio.get_running_loop().time() >= deadline:
-                raise End(Outcome.FAILED, "deadline", f"what became of {pod.name} is not known: {error}") from error
-            await asyncio.sleep(_WAIT)
-        else:
-            if found.uid != pod.uid:
-                return Deleted.REPLACED
-            return Deleted.ACCEPTED if found.terminating else None
+            return PodState.GONE
+        except (KubernetesError, TimeoutError) as error:
+            text = f"the state of {pod.name} is unknown: {error or 'no answer'}"
+            raise EndRun(self._execution.inconclusive(RunReason.DEADLINE, text)) from error
+        if found.uid != pod.uid:
+            return PodState.REPLACED
+        return PodState.DELETED if found.terminating else None
+
+    async def _outstanding(self) -> None:
+        """Waits until no DELETE of a process that held the lease before can still take effect."""
+        self._wait_for_outstanding = False
+        log.info("waiting for outstanding deletes", extra={"run": self._execution.run.id})
+        await asyncio.sleep(self._context.timings.outstanding)
+
+    async def _settle(self, pod: PodRecord, state: PodState) -> None:
+        fields = {"run": self._execution.run.id, "pod": pod.name, "uid": pod.uid}
+        log.info(f"pod {state}", extra=fields)  # noqa: G004 - "pod deleted", "pod spared": one can search for it
+        await self._execution.save(partial(settle_pod, uid=pod.uid, state=state))
+
+    def _listed(self, statefulset: str) -> tuple[PodRecord, ...]:
+        return tuple(pod for pod in self._execution.run.pods if pod.statefulset == statefulset)
+
+    def _current(self, uid: str) -> PodRecord:
+        """The pod as it is on record now."""
+        return next(pod for pod in self._execution.run.pods if pod.uid == uid)
 
 
-async def _delete(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
-    try:
-        return await writer.delete_pod(pod.name, uid=pod.uid)
-    except KubernetesError as error:
-        _stop_where_refused(pod, error)
-        log.warning("a delete was not answered", extra={"pod": pod.name, "error": str(error)})
-    return await _insist(pod, execution, writer)
-
-
-async def _insist(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
-    """Where the pod stands untouched the delete never took effect, and is sent again: for this UID and no other.
-
-    Only after what may have changed since the first was asked again.
-    """
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while True:
-        gone = await fate(pod, writer=writer)
-        if gone is not None:
-            return gone
-        await execution.checkpoint()
-        try:
-            return await writer.delete_pod(pod.name, uid=pod.uid)
-        except KubernetesError as error:
-            _stop_where_refused(pod, error)
-            if asyncio.get_running_loop().time() >= deadline:
-                raise End(Outcome.FAILED, "deadline", f"{pod.name} could not be deleted: {error}") from error
-        await asyncio.sleep(_WAIT)
-
-
-def _stop_where_refused(pod: PodRecord, error: KubernetesError) -> None:
-    """Raises End where the API server said no; 429 says later."""
-    if isinstance(error, ApiError) and 400 <= error.status < 500 and error.status != 429:
-        raise End(Outcome.FAILED, f"delete-refused {pod.name}", str(error)) from error
+def _find(view: View, pod: PodRecord) -> Pod | None:
+    component = view.foundation.components.get(pod.statefulset)
+    return next((each for each in component.pods if each.uid == pod.uid), None) if component else None

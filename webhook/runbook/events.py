@@ -1,47 +1,42 @@
-"""Kubernetes Events on the StatefulSet: a courtesy to whoever looks with `kubectl describe`. Never read back."""
+"""Kubernetes Events on the StatefulSet, for `kubectl describe`. A courtesy: never read back, never waited for long."""
 
 import asyncio
 import logging
-import secrets
-from contextlib import suppress
 
-from exporter.clock import Clock, to_rfc3339
-from exporter.config.model import Foundation
+from exporter.clock import to_rfc3339
 from exporter.kubernetes.api import STATEFULSETS, KubernetesError
 from webhook.record.journal import Run
-from webhook.writer import Writer
+from webhook.runbook.context import RunContext
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 3.0
-"""Seconds that a courtesy may cost."""
-
 
 class Announcer:
-    """Says what happens to the first diego-api StatefulSet of a foundation."""
+    """Creates Events on the first diego-api StatefulSet of a foundation."""
 
-    def __init__(self, *, foundation: Foundation, writer: Writer, clock: Clock) -> None:
-        self._foundation = foundation
-        self._writer = writer
-        self._clock = clock
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._foundation = context.foundation
 
     async def say(self, run: Run, reason: str, text: str, *, warning: bool = False) -> None:
-        """Creates the event, or does without it: an event that is not made is no reason not to go on."""
+        """Creates the event, or continues without it."""
         name = self._foundation.diego_api.statefulset[0]
-        with suppress(TimeoutError):
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    uid = (await self._writer.get(STATEFULSETS, name)).uid
-                    await self._writer.create_event(self._event(name, uid, reason, text, warning=warning))
-            except KubernetesError as error:
-                log.info("an event was not made", extra={"run": run.id, "error": str(error)})
+        try:
+            async with asyncio.timeout(self._context.timings.event):
+                uid = (await self._context.kubernetes.get(STATEFULSETS, name)).uid
+                await self._context.kubernetes.create_event(self._event(name, uid, reason, text, warning=warning))
+        except (KubernetesError, TimeoutError) as error:
+            log.info("event not created", extra={"run": run.id, "error": str(error) or "timed out"})
 
     def _event(self, name: str, uid: str, reason: str, text: str, *, warning: bool) -> dict[str, object]:
-        now = to_rfc3339(self._clock.now())
+        now = to_rfc3339(self._context.clock.now())
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{name}.{secrets.token_hex(8)}", "namespace": self._foundation.namespace},
+            "metadata": {
+                "name": f"{name}.{self._context.random.getrandbits(64):016x}",
+                "namespace": self._foundation.namespace,
+            },
             "involvedObject": {
                 "apiVersion": "apps/v1",
                 "kind": "StatefulSet",

@@ -1,6 +1,6 @@
-"""Evidence: what the pods said before they went. A restart destroys the logs that explain the incident.
+"""Evidence: the logs of the pods before they are deleted. A restart destroys what explains the incident.
 
-Best effort, bounded in time and size, and never a reason not to go on.
+Best effort, bounded in time and size, and never a reason to stop.
 """
 
 import asyncio
@@ -14,8 +14,6 @@ from webhook.writer import Writer
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 20.0
-"""Seconds for all logs together."""
 TAIL_LINES = 300
 LIMIT_BYTES = 128 * 1024
 EXCERPT_BYTES = 16 * 1024
@@ -29,8 +27,11 @@ _TELLING = re.compile(
 )
 
 
-async def gather(writer: Writer, pods: Sequence[Pod], *, run_id: str) -> str:
-    """Writes the pods' logs to our own log under the run's id, and returns the most telling lines."""
+async def gather(kubernetes: Writer, pods: Sequence[Pod], *, run_id: str, timeout: float) -> str:
+    """Writes the pods' logs to our own log under the run's id, and returns the most telling lines.
+
+    `timeout` is in seconds, for all logs together.
+    """
     wanted = [(pod, container.name, False) for pod in pods for container in pod.spec.containers]
     wanted += [
         (pod, status.name, True)
@@ -43,20 +44,20 @@ async def gather(writer: Writer, pods: Sequence[Pod], *, run_id: str) -> str:
     async def fetch(pod: Pod, container: str, *, previous: bool) -> None:
         source = f"{pod.name}/{container}" + (" (previous)" if previous else "")
         try:
-            text = await writer.log(
+            text = await kubernetes.log(
                 pod.name, container, previous=previous, tail_lines=TAIL_LINES, limit_bytes=LIMIT_BYTES
             )
         except KubernetesError as error:
             text = f"(no log: {error})"
         lines[source] = text.splitlines()
-        log.info("evidence", extra={"run": run_id, "container": source, "text": text})
+        log.info("evidence preserved", extra={"run": run_id, "container": source, "text": text})
 
     try:
-        async with asyncio.timeout(TIMEOUT), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(timeout), asyncio.TaskGroup() as group:
             for pod, container, previous in wanted:
                 group.create_task(fetch(pod, container, previous=previous))
     except TimeoutError:
-        log.warning("evidence is incomplete", extra={"run": run_id, "seconds": TIMEOUT})
+        log.warning("evidence is incomplete", extra={"run": run_id, "seconds": timeout})
     return excerpt({source: lines[source] for source in sorted(lines)}, limit=EXCERPT_BYTES)
 
 

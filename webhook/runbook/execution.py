@@ -1,21 +1,19 @@
-"""A run's record while it is executed: every step stands in the journal before it is taken, and after it.
+"""A run's record while it is executed: every step is in the journal before it starts and after it ends.
 
-The journal is the only state. `Execution.run` is what was last put there, with what others wrote since (a resolved
-alert, a pause) coming in at each write.
+The journal is the only state. `Execution.run` is what was last written there, with what others wrote in between (a
+resolved alert, a pause, an approval).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
-from exporter.clock import Clock
-from exporter.config.model import Foundation
 from exporter.kubernetes.api import KubernetesError
-from webhook.metrics import RunMetrics
+from webhook.record import changes
 from webhook.record.journal import (
     MAX_TEXT,
     Journal,
@@ -24,81 +22,57 @@ from webhook.record.journal import (
     Step,
     StepRecord,
     StepResult,
-    end_run,
-    record_intent,
-    update_run,
 )
-from webhook.record.lease import RENEW_DEADLINE, Held
+from webhook.record.lease import Held
+from webhook.record.reasons import RunReason
 from webhook.record.store import FencedError, JournalError, Store
+from webhook.requests.decision import left_wanted
+from webhook.retry import is_final, retry
+from webhook.runbook.context import EndRun, RunContext, Verdict, stopped
 from webhook.runbook.events import Announcer
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 30.0
-"""Seconds for which a call to the API server is tried again once pods are gone."""
-_MIN_WAIT, _MAX_WAIT = 0.5, 5.0
-
-
-class End(Exception):  # noqa: N818 - not an error: how a run ends
-    """Ends the run: its outcome, the reason's name, and the sentence for a person."""
-
-    def __init__(self, outcome: Outcome, reason: str, detail: str = "") -> None:
-        super().__init__(f"{outcome} {reason}: {detail}")
-        self.outcome = outcome
-        self.reason = reason
-        self.detail = detail
-
 
 class Execution:
     """The open run of a foundation, in the hands of the holder of its lease."""
 
-    def __init__(
-        self,
-        *,
-        run: Run,
-        foundation: Foundation,
-        store: Store,
-        held: Held,
-        clock: Clock,
-        metrics: RunMetrics,
-        announcer: Announcer,
-    ) -> None:
+    def __init__(self, *, context: RunContext, run: Run, store: Store, held: Held) -> None:
+        self.context = context
         self.run = run
-        self._foundation = foundation
+        self.held = held
+        self.journal_epoch = held.epoch
         self._store = store
-        self._held = held
-        self._clock = clock
-        self._metrics = metrics
-        self._announcer = announcer
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now(), UTC)
+        self._announcer = Announcer(context)
 
     @property
     def patience(self) -> float:
-        """Seconds for which a call to the API server is tried again.
+        """Seconds for which a call to the API server is repeated.
 
-        While nothing was deleted only as long as the lease is trusted without a renewal: what can't be asked is not
-        proved, and not to go on is the safer thing.
+        Before the first delete only as long as the lease is trusted without a renewal: what cannot be asked is not
+        proved, and to stop is the safe choice.
         """
-        return PATIENCE if self.run.disruptive else RENEW_DEADLINE
+        timings = self.context.timings
+        return timings.patience if self.run.disruptive else timings.lease_trusted
 
     async def step(self, name: Step, work: Callable[[], Awaitable[str]]) -> None:
-        """Takes one step: on record before and after, timed and counted. Its detail is what `work` returns."""
+        """Executes one step: recorded before and after, timed and counted. Its detail is what `work` returns."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        opened = StepRecord(name=name, started=self.now())
+        started = loop.time()
+        opened = StepRecord(name=name, started=self.context.now())
         await self.save(lambda run: _begun(run, opened))
-        log.info("step", extra={"foundation": self.run.foundation, "run": self.run.id, "step": name})
+        fields = {"foundation": self.run.foundation, "run": self.run.id, "step": name}
+        log.info("step started", extra=fields)
         result, detail = StepResult.INTERRUPTED, ""
         try:
             detail = await work()
             result = StepResult.OK
-        except End as end:
-            broken = end.outcome in {Outcome.FAILED, Outcome.UNPROVEN}
-            result, detail = StepResult.FAILED if broken else StepResult.STOPPED, end.detail or end.reason
+        except EndRun as end:
+            verdict = end.verdict
+            broken = verdict.outcome in {Outcome.FAILED, Outcome.UNPROVEN}
+            result, detail = StepResult.FAILED if broken else StepResult.STOPPED, verdict.detail or verdict.text
             raise
         except (FencedError, JournalError):
             raise
@@ -106,102 +80,102 @@ class Execution:
             result, detail = StepResult.FAILED, f"{type(error).__name__}: {error}"
             raise
         finally:
-            self._metrics.step(name, result, loop.time() - begun)
+            self.context.meter.step(name, result, loop.time() - started)
             if detail:
-                self.run = _ended(self.run, result, detail, self.now())
-        log.info(
-            "step done", extra={"foundation": self.run.foundation, "run": self.run.id, "step": name, "detail": detail}
-        )
-        await self.save(lambda run: _ended(run, result, detail, self.now()))
+                self.run = _ended(self.run, result, detail, self.context.now())
+        log.info("step finished", extra=fields | {"detail": detail})
+        await self.save(lambda run: _ended(run, result, detail, self.context.now()))
 
     async def save(self, change: Callable[[Run], Run]) -> None:
-        """Changes the run on record. Raises End, FencedError and JournalError.
+        """Changes the run on record. Raises EndRun, FencedError and JournalError.
 
-        While nothing was deleted an API server that does not answer ends the run after `patience`. Once a pod is gone
-        the record is waited for as long as it takes.
+        Before the first delete an API server that does not answer ends the run after `patience`. Afterwards the write
+        is repeated until it succeeds.
         """
 
         def apply(journal: Journal) -> tuple[Journal, Run]:
             run = change(self._mine(journal))
-            return update_run(journal, run), run
+            return changes.update_run(journal, run), run
 
         self.run = await self._persist(apply, patience=None if self.run.disruptive else self.patience)
 
     async def intend(self, uid: str) -> None:
-        """Writes that the pod with this UID is going to be deleted. From the first one on the run is disruptive."""
-        window = timedelta(seconds=self._foundation.remediation.breaker.window)
+        """Records that a delete of the pod with this UID is about to be sent. Raises as `checkpoint` does."""
+        window = timedelta(seconds=self.context.foundation.remediation.breaker.window)
 
         def apply(journal: Journal) -> tuple[Journal, Run]:
-            self._may_go_on(journal, self._mine(journal))  # by compare-and-swap: what comes later comes too late
-            changed = record_intent(journal, self._mine(journal), uid, window=window, now=self.now())
+            self._may_continue(journal, self._mine(journal))  # by compare-and-swap: nothing can come in between
+            changed = changes.record_intent(journal, self._mine(journal), uid, window=window, now=self.context.now())
             return changed, self._mine(changed)
 
         self.run = await self._persist(apply, patience=self.patience)
 
-    async def announce(self, reason: str, text: str) -> None:
-        """Makes a Kubernetes Event of it, if that costs nothing."""
-        await self._announcer.say(self.run, reason, f"{text} (run {self.run.id})")
-
     async def checkpoint(self) -> None:
-        """Reads the journal afresh and stops where a person or the alerts have said so. Raises End and FencedError."""
+        """Reads the journal and stops where a person or the alerts demand it. Raises EndRun and FencedError."""
         journal = await self._patiently(self._store.refresh, self.patience)
         self.run = self._mine(journal)
-        self._may_go_on(journal, self.run)
-        if journal.epoch > self._held.epoch or not self._held.valid:
-            raise FencedError("the lease was not renewed in time, or taken over")
+        self.journal_epoch = journal.epoch
+        self._may_continue(journal, self.run)
+        if journal.epoch > self.held.epoch or not self.held.remaining(self.context.instant()):
+            raise FencedError("the lease was not renewed in time, or another process has taken it")
+
+    async def announce(self, reason: str, text: str, *, warning: bool = False) -> None:
+        """Creates a Kubernetes Event of it."""
+        await self._announcer.say(self.run, reason, f"{text} (run {self.run.id})", warning=warning)
 
     @staticmethod
-    def _may_go_on(journal: Journal, run: Run) -> None:
-        """Raises End where a person or the alerts say no; a resolved alert stops no run that has begun to delete."""
+    def _may_continue(journal: Journal, run: Run) -> None:
+        """Raises EndRun where a person or the alerts say no; a resolved alert stops no run that has deleted a pod."""
         if journal.paused is not None:
             by = f"paused by {journal.paused.by}: {journal.paused.reason}"
-            if not run.disruptive:
-                raise End(Outcome.REFUSED, "paused", by)
-            gone = sum(pod.intent is not None for pod in run.pods)
-            raise End(Outcome.FAILED, f"paused after {gone} of {len(run.pods)}", by)
+            raise EndRun(stopped(run, RunReason.PAUSED, by))
         if run.withdrawn and not run.disruptive:
-            raise End(Outcome.CANCELLED, "resolved", "every alert that asked for it is resolved")
+            text = "every alert that requested the run is resolved"
+            raise EndRun(Verdict(Outcome.CANCELLED, RunReason.RESOLVED, text))
 
-    async def end(self, end: End) -> Run:
-        """Puts the end of the run on record, however long that takes. Raises FencedError and JournalError."""
-        settings = self._foundation.remediation
+    def inconclusive(self, reason: RunReason, detail: str) -> Verdict:
+        """Nothing is deleted on less than a proof; once pods were deleted, that is a failure and not only a doubt."""
+        return Verdict(Outcome.FAILED if self.run.disruptive else Outcome.UNPROVEN, reason, detail)
+
+    async def end(self, verdict: Verdict) -> Run:
+        """Records the end of the run, however long that takes. Raises FencedError and JournalError."""
+        foundation = self.context.foundation
+        breaker = foundation.remediation.breaker
         before = self.run.steps
-        now = self.now()
+        now = self.context.now()
 
         def apply(journal: Journal) -> tuple[Journal, Run]:
             found = journal.find(self.run.id)
-            if found is not None and found.outcome is end.outcome and found.ended == now:
+            if found is not None and found.outcome is verdict.outcome and found.ended == now:
                 return journal, found  # it is on record: only the answer was lost
             run = self._mine(journal)
             run = msgspec.structs.replace(
                 run,
                 steps=_closed(before if len(before) >= len(run.steps) else run.steps, now),
-                outcome=end.outcome,
-                reason=end.reason[:MAX_TEXT],
-                detail=end.detail[:MAX_TEXT],
+                outcome=verdict.outcome,
+                reason=verdict.text[:MAX_TEXT],
+                detail=verdict.detail[:MAX_TEXT],
                 ended=now,
             )
-            window = timedelta(seconds=settings.breaker.window)
-            changed = end_run(journal, run, breaker_runs=settings.breaker.runs, breaker_window=window, now=now)
+            changed = changes.end_run(
+                journal,
+                run,
+                breaker_runs=breaker.runs,
+                breaker_window=timedelta(seconds=breaker.window),
+                wanted=left_wanted(run, foundation, now),
+                now=now,
+            )
             return changed, run
 
         self.run = await self._persist(apply, patience=None)
-        run = self.run
-        self._metrics.run_ended(run)
-        log.log(
-            logging.INFO if end.outcome in {Outcome.RECOVERED, Outcome.NOT_NEEDED} else logging.WARNING,
-            "run ended",
-            extra={
-                "foundation": run.foundation,
-                "run": run.id,
-                "outcome": end.outcome,
-                "reason": end.reason,
-                "detail": end.detail,
-            },
-        )
-        text = f"run {run.id} ended: {end.outcome}" + (f", {end.reason}" if end.reason else "")
-        await self._announcer.say(run, "RunEnded", text, warning=end.outcome is Outcome.FAILED)
-        return run
+        self.context.meter.run_ended(self.run)
+        fine = verdict.outcome in {Outcome.RECOVERED, Outcome.NOT_NEEDED}
+        fields = {"foundation": self.run.foundation, "run": self.run.id, "outcome": verdict.outcome}
+        fields |= {"reason": verdict.text, "detail": verdict.detail}
+        log.log(logging.INFO if fine else logging.WARNING, "run finished", extra=fields)
+        text = f"run {self.run.id}: {verdict.outcome}" + (f", {verdict.text}" if verdict.text else "")
+        await self._announcer.say(self.run, "RunEnded", text, warning=verdict.outcome is Outcome.FAILED)
+        return self.run
 
     def _mine(self, journal: Journal) -> Run:
         run = journal.find(self.run.id)
@@ -210,29 +184,27 @@ class Execution:
         return run
 
     async def _persist(self, apply: Callable[[Journal], tuple[Journal, Run]], *, patience: float | None) -> Run:
-        return await self._patiently(lambda: self._store.update(apply, epoch=self._held.epoch), patience)
+        return await self._patiently(lambda: self._store.update(apply, epoch=self.held.epoch), patience)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]], patience: float | None) -> T:
-        loop = asyncio.get_running_loop()
-        deadline = None if patience is None else loop.time() + patience
-        wait = _MIN_WAIT
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await call()
-            except TimeoutError:
-                raise self._out_of_reach(f"no answer within {patience:g} s") from None
-            except KubernetesError as error:
-                if deadline is not None and loop.time() >= deadline:
-                    raise self._out_of_reach(str(error)) from error
-                log.warning("the journal can't be reached", extra={"run": self.run.id, "error": str(error)})
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _MAX_WAIT)
+        deadline = None if patience is None else asyncio.get_running_loop().time() + patience
 
-    def _out_of_reach(self, why: str) -> End:
-        if self.run.disruptive:
-            return End(Outcome.FAILED, "deadline", f"the journal can't be reached: {why}")
-        return End(Outcome.UNPROVEN, "api-unreachable", f"the journal can't be reached: {why}")
+        def failed(error: KubernetesError) -> None:
+            final = logging.ERROR if is_final(error) else logging.WARNING
+            log.log(final, "journal not reachable", extra={"run": self.run.id, "error": str(error)})
+
+        try:
+            return await retry(call, timings=self.context.timings, deadline=deadline, failed=failed)
+        except TimeoutError:
+            raise EndRun(self._unreachable(f"no answer within {patience:g} s")) from None
+        except KubernetesError as error:
+            if patience is None:
+                raise  # the API server refuses the write: the medic releases the lease, and tries again later
+            raise EndRun(self._unreachable(str(error))) from error
+
+    def _unreachable(self, text: str) -> Verdict:
+        reason = RunReason.DEADLINE if self.run.disruptive else RunReason.API_UNREACHABLE
+        return self.inconclusive(reason, f"the journal cannot be reached: {text}")
 
 
 def _begun(run: Run, opened: StepRecord) -> Run:
@@ -243,7 +215,7 @@ def _begun(run: Run, opened: StepRecord) -> Run:
 
 
 def _closed(steps: tuple[StepRecord, ...], now: datetime) -> tuple[StepRecord, ...]:
-    """A step that is still open belongs to a process that died, or could not be taken."""
+    """A step that is still open belongs to a process that died, or could not be finished."""
     return tuple(
         step if step.ended else msgspec.structs.replace(step, ended=now, result=StepResult.INTERRUPTED)
         for step in steps

@@ -1,46 +1,56 @@
-"""Step 6 of the document, as a pure function: what the restarted pods still lack, in the words of the contract."""
+"""Step 6 of IBM's runbook, as a pure function: what the restarted pods still lack."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from exporter.config.model import Foundation
 from exporter.foundation.assess import leaders, pods_needed
 from exporter.foundation.view import Component, FoundationView
 from exporter.kubernetes.objects import Pod
 from webhook.record.journal import PodRecord
+from webhook.record.reasons import RunReason
 
 MARGIN = 300.0
-"""Seconds beyond the grace period for a pod to be created, pulled, started and ready: the contract's 5 minutes."""
+"""Seconds beyond the grace period in which a pod must be created, pulled, started and ready: docs/runbook.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What is missing, and where."""
+
+    reason: RunReason
+    place: str = ""
 
 
 def lacking(
-    components: Mapping[str, Component], entry: str, *, gone: Collection[str], foundation: Foundation, final: bool
-) -> str:
-    """What `entry` (a StatefulSet) still lacks after its restart; empty: nothing, the wait is over.
+    components: Mapping[str, Component], name: str, *, deleted: Collection[str], foundation: Foundation, final: bool
+) -> Lack | None:
+    """What the StatefulSet `name` still lacks after its restart; None: nothing, the wait is over.
 
-    `gone` are the UIDs that were to go. With `final` exactly one diego-api pod must be marked active as well.
+    `deleted` are the UIDs that must be gone. With `final` exactly one diego-api pod must be labelled active as well.
     """
-    component = components.get(entry)
+    component = components.get(name)
     if component is None or component.statefulset is None:
-        return f"not-created {entry}-0 (StatefulSet {entry} is missing)"
+        return Lack(RunReason.NOT_CREATED, f"{name}-0 (StatefulSet {name} is missing)")
     for pod in component.pods:
-        if pod.terminating or pod.uid in gone:
-            return f"still-terminating {pod.name} (grace {_grace(pod)}, node {pod.spec.node_name or 'none'})"
+        if pod.terminating or pod.uid in deleted:
+            where = f"(grace {_grace(pod)}, node {pod.spec.node_name or 'none'})"
+            return Lack(RunReason.STILL_TERMINATING, f"{pod.name} {where}")
     created = {pod.name for pod in component.pods}
-    for ordinal in range(component.desired):
-        name = f"{entry}-{ordinal}"
-        if name not in created:
-            return f"not-created {name}" + _waits_for(component)
-    if len(component.ready) < _needed(components, entry, foundation):
+    for pod_name in component.statefulset.pod_names:
+        if pod_name not in created:
+            return Lack(RunReason.NOT_CREATED, pod_name + _waits_for(component))
+    if len(component.ready) < _needed(components, name, foundation):
         unready = next(pod for pod in component.pods if not pod.fully_ready)
-        return f"not-ready {unready.name} {_unready_container(unready)}"
-    return _leadership(components, foundation) if final else ""
+        return Lack(RunReason.NOT_READY, f"{unready.name} {_unready_container(unready)}")
+    return _leadership(components, foundation) if final else None
 
 
 def await_timeout(pods: Sequence[PodRecord], *, one_after_another: bool, configured: float | None) -> float:
-    """Seconds that the pods of one StatefulSet are given: to end, and to come back.
+    """Seconds that the pods of one StatefulSet have to terminate and to come back.
 
-    fissile gives its pods 600 s, so a hung BBS may take ten minutes to go; and where one pod is started after another,
-    each may need as long.
+    fissile gives its pods 600 s, so a hung BBS may take ten minutes to terminate; and where one pod is started after
+    another, each may need as long.
     """
     if configured is not None:
         return configured
@@ -48,22 +58,24 @@ def await_timeout(pods: Sequence[PodRecord], *, one_after_another: bool, configu
     return (longest + MARGIN) * (max(1, len(pods)) if one_after_another else 1)
 
 
-def _needed(components: Mapping[str, Component], entry: str, foundation: Foundation) -> int:
-    """How many of the entry's pods must be ready: all, less those that `min_ready` allows to be missing."""
-    desired = components[entry].desired
+def _needed(components: Mapping[str, Component], name: str, foundation: Foundation) -> int:
+    """How many of its pods must be ready: all, less those that `min_ready` allows to be missing."""
+    desired = components[name].desired
     names = foundation.diego_api.statefulset
-    if entry not in names:
+    if name not in names:
         return desired
-    found = tuple(components[name] for name in names if name in components)
+    found = tuple(components[each] for each in names if each in components)
     allowed = sum(component.desired for component in found) - pods_needed(found, foundation.diego_api.min_ready)
     return max(0, desired - allowed)
 
 
-def _leadership(components: Mapping[str, Component], foundation: Foundation) -> str:
+def _leadership(components: Mapping[str, Component], foundation: Foundation) -> Lack | None:
     active = leaders(FoundationView(components=components), foundation)
+    if len(active) == 1:
+        return None
     if not active:
-        return "no-active-label"
-    return "multiple-active" if len(active) > 1 else ""
+        return Lack(RunReason.NO_ACTIVE_LABEL)
+    return Lack(RunReason.MULTIPLE_ACTIVE, ", ".join(pod.name for pod in active))
 
 
 def _grace(pod: Pod) -> str:

@@ -1,0 +1,110 @@
+"""What every command of `diego-runbook` needs: connections, the clock, the person, the terminal, the exit codes."""
+
+import getpass
+import os
+import socket
+import sys
+from datetime import datetime
+from enum import IntEnum
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from exporter.clock import SystemClock, utc_now
+from exporter.config.model import Foundation
+from exporter.config.types import printable
+from exporter.foundation.probe import dial_tcp
+from exporter.foundation.view import Probe
+from exporter.kubernetes.client import Connections
+from webhook.medic.wiring import store_for, writer_for
+from webhook.record.journal import Run, Step, StepResult
+from webhook.record.store import Store
+from webhook.requests.decision import Decision
+from webhook.runbook.context import RunContext
+
+
+class ExitCode(IntEnum):
+    """The exit codes of all commands. docs/runbook-cli.md has their meanings for each."""
+
+    OK = 0
+    FAILED = 1  # `check`: confirmed unreachable
+    USAGE = 2
+    UNKNOWN = 3
+    DEGRADED = 4
+
+
+class NoMeter:
+    """A command that exits has no metrics to expose."""
+
+    def step(self, step: Step, result: StepResult, seconds: float) -> None: ...
+
+    def run_ended(self, run: Run) -> None: ...
+
+    def decided(self, decision: Decision) -> None: ...
+
+    def leading(self, leads: bool) -> None: ...
+
+
+class CommandContext:
+    """The connections of a command are closed when it ends."""
+
+    def __init__(self) -> None:
+        self.connections = Connections()
+        self.clock = SystemClock()
+        self.random = Random()  # noqa: S311 - jitter and the tail of a run's id
+        self.person = f"{_user()}@{socket.gethostname()}"
+
+    def now(self) -> datetime:
+        return utc_now(self.clock)
+
+    def store(self, foundation: Foundation) -> Store:
+        return store_for(foundation, writer_for(foundation, self.connections))
+
+    def run_context(self, foundation: Foundation) -> RunContext:
+        """What the checks of a run need, without a run."""
+        return RunContext(
+            foundation=foundation,
+            kubernetes=writer_for(foundation, self.connections),
+            clock=self.clock,
+            random=self.random,
+            dial=dial_tcp,
+            meter=NoMeter(),
+            on_probe=_ignore,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.connections.close()
+
+
+def say(text: str) -> None:
+    """Prints text for the person, at once. A log or an alert may contain terminal escapes: they are made visible."""
+    lines = (printable(line.expandtabs()) for line in text.split("\n"))
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def hint(text: str) -> None:
+    """Prints a line beside the result, to standard error."""
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
+
+
+def as_json(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value)).decode()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        return f"uid-{os.getuid()}"
+
+
+def _ignore(_probe: Probe, _reachable: bool | None) -> None: ...

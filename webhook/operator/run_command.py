@@ -1,0 +1,132 @@
+"""`diego-runbook run`: requests a run, executes it unless another process holds the lease, and prints its progress."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from exporter.config.model import Foundation
+from exporter.config.remediation import Mode
+from exporter.foundation.probe import dial_tcp
+from exporter.foundation.view import Probe
+from exporter.kubernetes.api import KubernetesError
+from webhook.medic.medic import Medic
+from webhook.medic.wiring import medic_for
+from webhook.operator.command_context import CommandContext, ExitCode, NoMeter, hint, say
+from webhook.operator.follow import follow
+from webhook.operator.report import outcome_line
+from webhook.record.journal import Journal, Outcome, PersonRecord, Run
+from webhook.record.lease import new_identity
+from webhook.record.store import JournalError, Store
+from webhook.requests.decision import Decision, DecisionKind, request_as_person, withdraw
+
+_EXIT_CODES = {
+    Outcome.RECOVERED: ExitCode.OK,
+    Outcome.NOT_NEEDED: ExitCode.OK,
+    Outcome.OBSERVED: ExitCode.OK,
+    Outcome.FAILED: ExitCode.FAILED,
+    Outcome.UNPROVEN: ExitCode.UNKNOWN,
+    Outcome.REFUSED: ExitCode.UNKNOWN,
+    Outcome.CANCELLED: ExitCode.UNKNOWN,
+}
+
+
+async def run(command: CommandContext, foundation: Foundation, *, observe: bool) -> ExitCode:
+    """Returns when the run has ended, whichever process executed it."""
+    if foundation.remediation.mode is None and not observe:
+        hint("diego-runbook: remediation.mode is not set: set it in the config file, or use --observe")
+        return ExitCode.USAGE
+    if observe:  # the strictest of the run's mode, the config's and the flag's applies
+        foundation = _observing(foundation)
+    person = PersonRecord(by=command.person, at=command.now(), observe=observe)
+    medic = _medic(command, foundation, person)
+    try:
+        decision, in_progress = await medic.store.update(partial(_request, person=person, foundation=foundation))
+    except KubernetesError:
+        await _withdraw(medic.store, person)  # it may be on record all the same, if only the answer was lost
+        raise
+    say(f"{decision.kind}: {decision.text}")
+    if decision.kind is DecisionKind.REFUSE:
+        return ExitCode.UNKNOWN
+    ended = await _executed(medic, person, in_progress)
+    if ended is None:
+        say("refused: the request was dropped before it became a run; see `diego-runbook history`")
+        return ExitCode.UNKNOWN
+    say(outcome_line(ended))
+    return _EXIT_CODES[Outcome(str(ended.outcome))]
+
+
+def _observing(foundation: Foundation) -> Foundation:
+    remediation = foundation.remediation.model_copy(update={"mode": Mode.OBSERVE})
+    return foundation.model_copy(update={"remediation": remediation})
+
+
+def _medic(command: CommandContext, foundation: Foundation, person: PersonRecord) -> Medic:
+    def executes(run: Run) -> bool:
+        """With --observe only this person's own run: to continue another one would end it without a restart."""
+        return not person.observe or run.person == person
+
+    return medic_for(
+        foundation,
+        connections=command.connections,
+        clock=command.clock,
+        dial=dial_tcp,
+        random=command.random,
+        identity=new_identity(),
+        meter=NoMeter(),
+        on_probe=_ignore,
+        executes=executes,
+    )
+
+
+async def _executed(medic: Medic, person: PersonRecord, in_progress: str) -> Run | None:
+    """The ended run; None where the request was dropped. Raises what ended the medic, should it crash."""
+    working = asyncio.create_task(medic.run())
+    following = asyncio.create_task(
+        follow(
+            medic.store,
+            find=partial(_find, person, in_progress),
+            waiting=_requested(medic.store),
+            hindered=lambda: medic.waits_for,
+            say=say,
+        )
+    )
+    try:
+        await asyncio.wait((working, following), return_when=asyncio.FIRST_COMPLETED)
+        if not following.done():
+            working.result()
+        return await following
+    finally:
+        for task in (working, following):
+            task.cancel()
+        await asyncio.gather(working, following, return_exceptions=True)
+        await _withdraw(medic.store, person)  # a person who does not wait any more does not request a run
+
+
+def _request(before: Journal, *, person: PersonRecord, foundation: Foundation) -> tuple[Journal, tuple[Decision, str]]:
+    """Records the request; beside the decision it returns the id of the run in progress, if there is one."""
+    after, decision = request_as_person(before, person, foundation)
+    return after, (decision, before.open_run.id if before.open_run is not None else "")
+
+
+async def _withdraw(store: Store, person: PersonRecord) -> None:
+    with suppress(KubernetesError, JournalError):
+        await store.update(lambda before: (withdraw(before, person), None))
+
+
+def _find(person: PersonRecord, in_progress: str, runs: tuple[Run, ...]) -> Run | None:
+    """The run that this person requested, or the one that was in progress at that time."""
+    return next((run for run in reversed(runs) if run.id == in_progress or run.person == person), None)
+
+
+def _requested(store: Store) -> Callable[[], bool]:
+    """Whether a person's request is still in the journal."""
+
+    def requested() -> bool:
+        before = store.journal
+        return before is None or (before.request is not None and before.request.person is not None)
+
+    return requested
+
+
+def _ignore(_foundation: str, _probe: Probe, _reachable: bool | None) -> None: ...
