@@ -1,11 +1,11 @@
-"""What is wrong with a config file, all of it at once, each mistake with its place."""
+"""The mistakes of a config file, all of them at once, each with its place."""
 
-import dataclasses
+from dataclasses import dataclass
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Problem:
-    """One mistake in a file: where it stands, and what is wrong there."""
+    """One mistake in a file: where it is, and what is wrong there."""
 
     file: str
     line: int | None
@@ -13,13 +13,13 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return one line as compilers write it: ``diego.yaml:12: foundations[0].bbs.port: must be …``."""
+        """One line as compilers write it: `diego.yaml:12: foundations[0].bbs.port: must be …`."""
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
 
 class ConfigError(Exception):
-    """A file that can't be used, with all its problems in the order of their lines."""
+    """A file that cannot be used, with all its problems in the order of their lines."""
 
     def __init__(self, problems: list[Problem]) -> None:
         in_order = sorted(dict.fromkeys(problems), key=lambda each: (each.line or 0, each.path, each.message))

@@ -9,29 +9,28 @@ from exporter.config.errors import ConfigError
 from exporter.config.model import Config, Foundation
 from exporter.config.reader import read_tree
 from exporter.config.remediation import Remediation, Webhook
-from exporter.config.resolve import Program, resolve
-from exporter.config.types import Strict, rule
+from exporter.config.resolve import ProgramName, resolve
+from exporter.config.types import Strict, broken_rule
 
 
 def _some(foundations: tuple[Foundation, ...]) -> tuple[Foundation, ...]:
     if not foundations:
-        raise rule("must name at least one foundation")
+        raise broken_rule("must name at least one foundation")
     return foundations
 
 
 class _File(Strict):
-    """The file once everything is filled in; the general remediation is checked even where unused."""
+    """The file once it is resolved; the general remediation is checked even where no foundation uses it."""
 
     foundations: Annotated[tuple[Foundation, ...], AfterValidator(_some)]
     remediation: Remediation
     webhook: Webhook
 
 
-def load(path: str, *, program: Program) -> Config:
+def load(path: str, *, program: ProgramName) -> Config:
     """Read, resolve and check the file for one of the programs.
 
-    The webhook demands a mode for each foundation. It and the runbook refuse the mode ``approve``, which they can't
-    honour yet.
+    The webhook requires a mode for each foundation, and its token file to exist.
 
     Raises:
         ConfigError: with every problem of the file, an unreadable one included; never anything else.

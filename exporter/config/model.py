@@ -1,7 +1,7 @@
 """The model of the one config file that all programs share.
 
-The models hold resolved values: the defaults, overlaid by the profile, overlaid by the file, with the general
-``remediation`` merged into each foundation. Attribute names are the file's keys; durations are seconds as floats.
+The models have resolved values: the defaults, overlaid by the profile, overlaid by the file, with the general
+`remediation` merged into each foundation. Attribute names are the file's keys; durations are seconds as floats.
 """
 
 from typing import Annotated
@@ -24,56 +24,83 @@ from exporter.config.types import (
     Port,
     PositiveDuration,
     Strict,
+    broken_rule,
     format_duration,
     quoted,
-    rule,
 )
 
 
 class HostPort(Strict):
-    """Where something listens."""
+    """An address to connect to."""
 
     host: Host
+    """A DNS name or an IP address, without scheme and port."""
+
     port: Port
+    """A TCP port."""
 
 
 class Bbs(Strict):
-    """The BBS' address as the Cloud Controller uses it, and how often it is probed (seconds)."""
+    """The address of the BBS as the Cloud Controller uses it, and how often it is probed."""
 
     host: Host = "diego-api.cf.svc.cluster.local"
+    """A DNS name or an IP address, without scheme and port. The profile's Service in the foundation's namespace."""
+
     port: Port = 8889
+    """A TCP port. The BBS' own default."""
+
     interval: PositiveDuration = 10.0
-    # As Prometheus does with its scrape timeout: a shorter interval shortens a timeout that nobody set.
+    """Seconds between two probes. Each probe writes a line to the log of the BBS, so they should not be frequent."""
+
     timeout: PositiveDuration = Field(default_factory=lambda data: min(5.0, data.get("interval", 5.0)))
+    """Seconds that one probe may take, at most the interval.
+
+    A shorter interval shortens a timeout that nobody set, as with Prometheus' scrape timeout.
+    """
 
     @field_validator("timeout")
     @classmethod
     def _within_interval(cls, timeout: float, info: ValidationInfo) -> float:
         interval = info.data.get("interval", timeout)
         if timeout > interval:
-            raise rule(f"must not exceed the interval ({format_duration(interval)}), not {format_duration(timeout)}")
+            raise broken_rule(
+                f"must not exceed the interval ({format_duration(interval)}), not {format_duration(timeout)}"
+            )
         return timeout
 
 
 class DiegoApi(Strict):
-    """The pods that hold BBS and Locket, and the label that marks the active one."""
+    """The pods that run BBS and Locket, and the label of the active one."""
 
     statefulset: OneOrMoreNames = ("diego-api",)
+    """The StatefulSets of these pods. The default is the same in every profile."""
+
     active_label: LabelText = Label(key="skiff-role-active", value="true")
+    """The label, with its value, of the active pod. From the profile."""
+
     min_ready: Count | None = None
+    """How many pods are expected to be ready; None: all replicas."""
+
     probe_pods: bool = True
+    """Whether to connect to the address of each pod as well, and not only to `bbs.host`."""
 
 
 class CloudController(Strict):
     """The pods from inside which the BBS must be reachable."""
 
     statefulset: OneOrMoreNames = ("api",)
+    """The StatefulSets of these pods. From the profile."""
+
     container: ContainerName | None = None
+    """The container where `nc` runs. From the profile.
+
+    None: the one of the default-container annotation, else the one with the StatefulSet's name, else the first.
+    """
 
 
 def _profile(name: str) -> str:
     if name not in PROFILES:
-        raise rule(f"must be one of {', '.join(PROFILES)}, not {quoted(name)}")
+        raise broken_rule(f"must be one of {', '.join(PROFILES)}, not {quoted(name)}")
     return name
 
 
@@ -81,25 +108,48 @@ class Foundation(Strict):
     """One Cloud Foundry, resolved. The defaults are those of the profile cfee-2 in the namespace cf."""
 
     name: FoundationName
+    """A unique name, the value of the label `foundation` in every metric and alert. No default."""
+
     profile: Annotated[str, AfterValidator(_profile)] = DEFAULT_PROFILE
+    """The distribution, which presets other keys; see docs/profiles.md."""
+
     kubeconfig: PlainText | None = None
+    """An absolute path; None: the pod's service account, else `$KUBECONFIG`, else `~/.kube/config`."""
+
     context: PlainText | None = None
+    """A context of the kubeconfig; None: its current context."""
+
     namespace: Namespace = "cf"
+    """The Kubernetes namespace of the foundation's pods."""
+
     bbs: Bbs = Bbs()
+    """The address that is probed, and how often."""
+
     diego_api: DiegoApi = DiegoApi()
+    """The pods behind that address."""
+
     cloud_controller: CloudController = CloudController()
+    """The pods that need that address."""
+
     restart: Names = ("diego-api",)
+    """The StatefulSets to restart, in this order. From the profile: what precedes, then `diego_api.statefulset`."""
+
     database: HostPort | None = None
+    """Locket's database, probed as evidence only; None: it is not probed."""
+
     staleness: PositiveDuration = Field(default=60.0, validate_default=True)
+    """Seconds that the last known value is published without news, at least `bbs.interval`."""
+
     remediation: Remediation = Remediation()
+    """What the webhook may do here: the general `remediation`, overridden key by key."""
 
     @field_validator("staleness")
     @classmethod
     def _longer_than_between_probes(cls, staleness: float, info: ValidationInfo) -> float:
         bbs: Bbs | None = info.data.get("bbs")
-        # Else a series would vanish between two good probes.
+        # Otherwise a series would vanish between two good probes.
         if bbs and staleness < bbs.interval:
-            raise rule(
+            raise broken_rule(
                 f"must be at least bbs.interval ({format_duration(bbs.interval)}), not {format_duration(staleness)}"
             )
         return staleness
@@ -109,7 +159,10 @@ class Config(Strict):
     """The whole file."""
 
     foundations: tuple[Foundation, ...]
+    """At least one; all of them are watched by one exporter and one webhook."""
+
     webhook: Webhook = Webhook()
+    """What only the webhook uses."""
 
     def foundation(self, name: str) -> Foundation | None:
         """The foundation of that name, or None."""

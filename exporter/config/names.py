@@ -1,4 +1,4 @@
-"""The names that a foundation's config stands for: its StatefulSets, and the Service behind `bbs.host`."""
+"""The names that follow from a foundation's config: its StatefulSets, and the Service behind `bbs.host`."""
 
 import ipaddress
 

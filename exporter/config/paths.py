@@ -1,13 +1,13 @@
-"""Paths in the config files: relative to the file's own folder, as in Prometheus, and there when they are named.
+"""Paths in the config files: relative to the file's own folder, as in Prometheus; a file that is named must exist.
 
 Text in, text out: pathlib would refuse, or change, some of what a file may hold.
 """
 
-import dataclasses
 import errno
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 from exporter.config.errors import Problem
 from exporter.config.tree import Block, Node, Scalar, get, get_text
@@ -15,12 +15,12 @@ from exporter.config.types import quoted
 
 
 def folder_of(file: str) -> str:
-    """Return the folder that the file's relative paths start from."""
+    """The folder that the file's relative paths start from."""
     return os.path.dirname(os.path.abspath(file))  # noqa: PTH100, PTH120 - as above
 
 
 def missing_file(node: Node | None, *, file: str) -> Iterator[Problem]:
-    """Find out, without opening it, whether the file that the node names is there and readable."""
+    """The mistake, if any, that the file named by the node does not exist or is not readable; it is not opened."""
     path = get_text(node)
     if node is None or not path or not path.isprintable():
         return
@@ -32,13 +32,13 @@ def missing_file(node: Node | None, *, file: str) -> Iterator[Problem]:
     except OSError as error:
         reason = error.strerror
     if reason:
-        yield Problem(file, node.line, node.path, f"can't be read: {reason}: {quoted(path, longest=200)}")
+        yield Problem(file, node.line, node.path, f"cannot be read: {reason}: {quoted(path, longest=200)}")
 
 
 def absolute(block: Node, key: str, *, folder: str) -> Node:
-    """Return the block with the path under that key made absolute; ``~`` is the home folder, as in a shell."""
+    """The block with the path under that key made absolute; `~` is the home folder, as in a shell."""
     node = get(block, key)
     if not isinstance(block, Block) or not isinstance(node, Scalar) or not get_text(node):
         return block
     path = os.path.normpath(os.path.join(folder, os.path.expanduser(node.text)))  # noqa: PTH111, PTH118 - as above
-    return dataclasses.replace(block, entries={**block.entries, key: dataclasses.replace(node, value=path)})
+    return replace(block, entries={**block.entries, key: replace(node, value=path)})

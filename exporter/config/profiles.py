@@ -1,17 +1,17 @@
 """The profiles: what differs between the distributions of Cloud Foundry on Kubernetes, as presets of the config.
 
-Where each value comes from, a document, somebody's source or an assumption, stands in docs/profiles.md.
+docs/profiles.md has the source of each value: a document, source code or an assumption.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 DEFAULT_PROFILE: Final = "cfee-2"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """One distribution; every field has the value of most of them."""
 
@@ -25,11 +25,11 @@ class Profile:
     confirm_attempts: int = 4
 
     def preset(self, *, namespace: str, diego_api: Sequence[object]) -> dict[str, object]:
-        """Return the profile as a config file would write it.
+        """The profile as a config file would write it.
 
         Args:
             namespace: the foundation's, a part of the BBS' host name.
-            diego_api: the StatefulSets as the file names them, for the restart follows them; empty for the default.
+            diego_api: the StatefulSets as the file names them, because `restart` follows them; empty for the default.
 
         """
         names = tuple(diego_api) or ("diego-api",)

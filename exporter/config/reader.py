@@ -1,27 +1,27 @@
 """YAML read strictly: into a tree with lines, with nothing dropped and nothing guessed.
 
-PyYAML's loader keeps the last of two duplicate keys without a word and reads ``no`` as false and ``1:30`` as 90. Here
-the parser's events are put together by hand instead: a key given twice is a problem, and a scalar that YAML 1.1 would
-turn into something surprising keeps its text, so that the message can say what happened.
+PyYAML's `safe_load` keeps the last of two duplicate keys without a warning, and reads `no` as false and `1:30` as 90.
+So only its nodes are used, which have lines: a duplicate key is a mistake, and a value that YAML 1.1 would change
+keeps its text, so that the message can show what happened.
 """
 
-import dataclasses
 import re
-from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import yaml
 
 from exporter.config.errors import ConfigError, Problem
-from exporter.config.tree import Block, Node, Scalar, Sequence, child_path, describe
+from exporter.config.tree import Block, ListNode, Node, Scalar, child_path, describe
 from exporter.config.types import printable, quoted
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 _MAX_DEPTH: Final = 32
-# With every alias written out. A thousand foundations with every key set have some 40,000 values.
+# With every alias expanded. A thousand foundations with every key set have about 40,000 values.
 _MAX_VALUES: Final = 200_000
 
 _TAG: Final = "tag:yaml.org,2002:"
+_KINDS: Final = ("null", "bool", "int", "float", "str", "timestamp", "value", "merge", "seq", "map")
+_TAGS: Final = frozenset(_TAG + kind for kind in _KINDS)
 _PLAIN_INT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 
 
@@ -29,48 +29,36 @@ def read_bytes(path: str) -> bytes:
     """The file's content, of at most `MAX_BYTES`.
 
     Raises:
-        ConfigError: where it can't be read, or is larger.
+        ConfigError: the file cannot be read, or is larger.
 
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - Path() refuses what open() explains, such as a NUL in the name
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Problem(path, None, "", f"can't be read: {error.strerror or error}")]) from None
+        raise ConfigError([Problem(path, None, "", f"cannot be read: {error.strerror or error}")]) from None
     except ValueError as error:
-        raise ConfigError([Problem(quoted(path), None, "", f"can't be read: {error}")]) from None
+        raise ConfigError([Problem(quoted(path), None, "", f"cannot be read: {error}")]) from None
     if len(content) > MAX_BYTES:
         raise ConfigError([Problem(path, None, "", f"is larger than {MAX_BYTES // 1024**2} MiB")])
     return content
 
 
 def read_tree(path: str, *, may_be_empty: bool = False) -> tuple[Block, list[Problem]]:
-    """Read one YAML document whose top is a mapping, and the problems that don't keep the rest from being checked.
+    """The file's one YAML document, whose top is a mapping, and the mistakes that do not prevent further checks.
 
     Raises:
-        ConfigError: where there is no such document: the file can't be read, is not YAML, or is empty and may not be.
+        ConfigError: there is no such document: the file cannot be read, is not YAML, or is empty and may not be.
 
     """
     content = read_bytes(path)
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(path, line, "", f"is not UTF-8 text: byte 0x{content[error.start]:02x}")]) from None
-    reader = _Reader(file=path, text=text)
-    try:
+        reader = _Reader(content.decode("utf-8-sig"), file=path)
         root = reader.document()
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        reader.fail(line, "", f"is not YAML: the character U+{ord(text[error.position]):04X} is not allowed")
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        words = ", ".join(part for part in (error.context, error.problem) if part)
-        reader.fail(mark.line + 1 if mark else None, "", f"is not valid YAML: {printable(words)}")
     except (yaml.YAMLError, ArithmeticError, LookupError, ValueError) as error:
-        # PyYAML lets a few slip, such as an escape beyond Unicode.
-        reader.fail(None, "", f"is not valid YAML: {printable(str(error))}")
-    if root is None:
+        line, message = _explained(error, content)
+        raise ConfigError([Problem(path, line, "", message)]) from None
+    if root is None or (isinstance(root, Scalar) and root.value is None):
         if not may_be_empty:
             reader.fail(None, "", "is empty")
         root = Block({}, line=1)
@@ -79,154 +67,123 @@ def read_tree(path: str, *, may_be_empty: bool = False) -> tuple[Block, list[Pro
     return root, reader.problems
 
 
-class _Reader:
-    """Puts the parser's events together, within bounds of depth and of values."""
+def _explained(error: Exception, content: bytes) -> tuple[int | None, str]:
+    match error:
+        case UnicodeDecodeError(start=start):
+            return content.count(b"\n", 0, start) + 1, f"is not UTF-8 text: byte 0x{content[start]:02x}"
+        case yaml.reader.ReaderError(position=position, character=character):
+            line = content.decode("utf-8-sig").count("\n", 0, position) + 1
+            return line, f"is not YAML: the character U+{character:04X} is not allowed"
+        case yaml.MarkedYAMLError(problem_mark=mark):
+            words = ", ".join(part for part in (error.context, error.problem) if part)
+            return mark.line + 1 if mark else None, f"is not valid YAML: {printable(words)}"
+    # PyYAML lets a few slip, such as an escape beyond Unicode.
+    return None, f"is not valid YAML: {printable(str(error))}"
 
-    def __init__(self, *, file: str, text: str) -> None:
+
+class _Reader(yaml.SafeLoader):
+    """Makes the tree of PyYAML's nodes. An alias becomes a copy, with its own paths."""
+
+    def __init__(self, text: str, *, file: str) -> None:
+        super().__init__(text)
         self._file = file
-        self._text = text
-        self._events: Iterator[yaml.Event] = iter(())
-        self._anchors: dict[str, Node] = {}
+        self._depth = 0
         self._values = 0
-        self._resolver = yaml.resolver.Resolver()
         self.problems: list[Problem] = []
 
     def document(self) -> Node | None:
-        self._events = iter(yaml.parse(self._text, Loader=yaml.SafeLoader))
-        next(self._events)  # the stream's start
-        first = next(self._events)
-        if isinstance(first, yaml.StreamEndEvent):
+        root = self.get_node() if self.check_node() else None
+        if root is None:
             return None
-        root = self._node(next(self._events), line=None, path="", depth=0)
-        next(self._events)  # the document's end
-        more = next(self._events)
-        if isinstance(more, yaml.DocumentStartEvent):
-            self._problem(_line(more), "", "a second YAML document starts here; only one is read")
-        return None if isinstance(root, Scalar) and root.value is None else root
+        if self.check_node():
+            self._problem(self._next_line(), "", "a second YAML document starts here; only one is read")
+        self._values = 0
+        return self._node(root, line=_line(root), path="", parents=())
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """PyYAML's own, but within the bounds: it is recursive, and without them a file could exhaust the stack."""
+        self._bound(self._next_line(), depth=self._depth)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def fail(self, line: int | None, path: str, message: str) -> NoReturn:
         raise ConfigError([*self.problems, Problem(self._file, line, path, message)])
 
-    def _problem(self, line: int | None, path: str, message: str) -> None:
+    def _next_line(self) -> int:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        return event.start_mark.line + 1 if event.start_mark else 1
+
+    def _problem(self, line: int, path: str, message: str) -> None:
         self.problems.append(Problem(self._file, line, path, message))
 
-    def _node(self, event: yaml.Event, *, line: int | None, path: str, depth: int) -> Node:
-        at = _line(event) if line is None else line
+    def _bound(self, line: int, *, depth: int) -> None:
+        self._values += 1
         if depth > _MAX_DEPTH:
-            self.fail(at, "", f"is nested more than {_MAX_DEPTH} levels deep")
-        self._count(1, at)
-        node: Node
-        match event:
-            case yaml.AliasEvent(anchor=anchor):
-                target = self._anchors.get(str(anchor))
-                if target is None:
-                    self.fail(at, path, f"refers to the anchor {quoted(str(anchor))}, which does not stand before it")
-                self._count(target.size, at)
-                return dataclasses.replace(target, line=at, path=path)
-            case yaml.ScalarEvent():
-                node = self._scalar(event, line=at, path=path)
-            case yaml.SequenceStartEvent(tag=tag):
-                self._collection_tag(tag, "seq", line=at, path=path)
-                node = self._sequence(line=at, path=path, depth=depth)
-            case yaml.MappingStartEvent(tag=tag):
-                self._collection_tag(tag, "map", line=at, path=path)
-                node = self._mapping(line=at, path=path, depth=depth)
-            case _:
-                self.fail(at, path, "is not valid YAML")
-        if event.anchor is not None:
-            self._anchors[event.anchor] = node
-        return node
-
-    def _count(self, values: int, line: int) -> None:
-        self._values += values
+            self.fail(line, "", f"is nested more than {_MAX_DEPTH} levels deep")
         if self._values > _MAX_VALUES:
-            self.fail(line, "", f"has more than {_MAX_VALUES} values, with its aliases written out")
+            self.fail(None, "", f"has more than {_MAX_VALUES} values, with its aliases expanded")
 
-    def _sequence(self, *, line: int, path: str, depth: int) -> Sequence:
-        items: list[Node] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._node(event, line=None, path=child_path(path, len(items)), depth=depth + 1))
-        return Sequence(tuple(items), line=line, path=path, size=1 + sum(each.size for each in items))
-
-    def _mapping(self, *, line: int, path: str, depth: int) -> Block:
-        own: dict[str, Node] = {}
-        inherited: dict[str, Node] = {}
-        first_lines: dict[str, int] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key_line = _line(event)
-            key_node = self._node(event, line=key_line, path=path, depth=depth + 1)
-            key = key_node.text if isinstance(key_node, Scalar) else describe(key_node)
-            value_path = child_path(path, key)
-            value = self._node(next(self._events), line=key_line, path=value_path, depth=depth + 1)
-            if not isinstance(key_node, Scalar):
-                self._problem(key_line, path, f"has {describe(key_node)} as a key; a key must be plain text")
-            elif key in first_lines:
-                self._problem(key_line, value_path, f"is given twice, first in line {first_lines[key]}")
-            elif key == "<<" and isinstance(event, yaml.ScalarEvent) and event.style is None:
-                first_lines[key] = key_line
-                inherited = self._inherited(value, line=key_line, path=value_path)
-            else:
-                first_lines[key] = key_line
-                own[key] = value
-        entries = {**inherited, **own}
-        return Block(entries, line=line, path=path, size=1 + sum(each.size for each in entries.values()))
-
-    def _inherited(self, value: Node, *, line: int, path: str) -> dict[str, Node]:
-        """Return what a merge key brings in; of several mappings the first one wins, as YAML's merge type says."""
-        sources = value.items if isinstance(value, Sequence) else (value,)
-        entries: dict[str, Node] = {}
-        for source in sources:
-            if not isinstance(source, Block):
-                self._problem(line, path, f"must be a mapping or a list of mappings, not {describe(source)}")
-                continue
-            entries = {**source.entries, **entries}
-        return entries
-
-    def _collection_tag(self, tag: str | None, wanted: str, *, line: int, path: str) -> None:
-        if tag not in (None, "!", _TAG + wanted):
-            self._problem(line, path, f"has the tag {quoted(str(tag))}; tags are not supported here")
-
-    def _scalar(self, event: yaml.ScalarEvent, *, line: int, path: str) -> Scalar:
-        text: str = event.value
-        tag = event.tag
-        if tag is None:
-            tag = self._resolver.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            self._problem(line, path, "has an escape for half a character (a surrogate), which is no text")
+    def _node(self, node: yaml.Node, *, line: int, path: str, parents: tuple[yaml.Node, ...]) -> Node:
+        if node in parents:
+            self.fail(line, path, "is an alias of a block that it is in itself")
+        self._bound(line, depth=len(parents))
+        if node.tag not in _TAGS:
+            self._problem(line, path, f"has the tag {quoted(node.tag)}; tags are not supported here")
+        if isinstance(node, yaml.MappingNode):
+            return Block(self._entries(node, path=path, parents=(*parents, node)), line=line, path=path)
+        if isinstance(node, yaml.SequenceNode):
+            items = [
+                self._node(item, line=_line(item), path=child_path(path, index), parents=(*parents, node))
+                for index, item in enumerate(node.value)
+            ]
+            return ListNode(tuple(items), line=line, path=path)
+        text: str = node.value
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self._problem(line, path, "has an escape for half a character (a surrogate), which is not text")
             text = text.encode(errors="backslashreplace").decode()
-        value: str | int | bool | None = text
-        surprise = None
-        match str(tag).removeprefix(_TAG):
-            case "null":
-                value = None
-            case "bool" if text.lower() in ("true", "false"):
-                value = text.lower() == "true"
-            case "bool":
-                surprise = f"{printable(text[:60])}, which YAML reads as {str(text.lower() in ('yes', 'on')).lower()}"
-            case "int" if _PLAIN_INT.fullmatch(text):
-                value = int(text)
-            case "int" | "float" as kind:
-                surprise = _number(text, kind)
-            case "str" | "timestamp" | "value" | "merge" | "!":
-                pass
-            case _:
-                self._problem(line, path, f"has the tag {quoted(str(tag))}; tags are not supported here")
+        value, surprise = _value(node, text)
         return Scalar(value, text, surprise, line=line, path=path)
 
+    def _entries(self, block: yaml.MappingNode, *, path: str, parents: tuple[yaml.Node, ...]) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        for key, value in block.value:
+            line = _line(key)
+            name = self._node(key, line=line, path=path, parents=parents)
+            if not isinstance(name, Scalar):
+                self._problem(line, path, f"has {describe(name)} as a key; a key must be plain text")
+                continue
+            below = child_path(path, name.text)
+            node = self._node(value, line=line, path=below, parents=parents)
+            if key.tag == f"{_TAG}merge":
+                self._problem(line, below, "is a merge key, which is not supported; write the keys themselves")
+            elif name.text in entries:
+                self._problem(line, below, f"is given twice, first in line {entries[name.text].line}")
+            else:
+                entries[name.text] = node
+        return entries
 
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark else 1
+
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1 if node.start_mark else 1
 
 
-def _number(text: str, kind: str) -> str:
-    """Return the text with the number that YAML 1.1 makes of it: 1:30 is 90, and 010 is 8."""
+def _value(node: yaml.Node, text: str) -> tuple[str | int | bool | None, str | None]:
+    """The scalar's value, and what YAML 1.1 makes of a text that a person means otherwise: `1:30` is 90, `no` false."""
+    kind = node.tag.removeprefix(_TAG)
+    if kind == "null":
+        return None, None
+    if kind == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true", None
+    if kind == "int" and _PLAIN_INT.fullmatch(text):
+        return int(text), None
+    if kind not in ("bool", "int", "float"):
+        return text, None
     if len(text) > 40:
-        return "so large a number"  # and reading a million digits takes minutes
-    constructor = yaml.constructor.SafeConstructor()
-    node = yaml.ScalarNode(_TAG + kind, text)
+        return text, "so large a number"  # and reading a million digits takes minutes
     try:
-        read = constructor.construct_yaml_int(node) if kind == "int" else constructor.construct_yaml_float(node)
-        number = str(read)
-    except (ValueError, OverflowError):
-        return f"{quoted(text)}, which is no number"
-    return text if number == text else f"{printable(text[:60])}, which YAML reads as {number}"
+        read = str(yaml.constructor.SafeConstructor().construct_object(node)).lower()
+    except (ValueError, LookupError, OverflowError):
+        return text, f"{quoted(text)}, which is not a number"
+    return text, text if read == text else f"{printable(text)}, which YAML reads as {read}"

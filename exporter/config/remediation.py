@@ -1,68 +1,135 @@
 """The part of the config that only the webhook and the runbook use."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from exporter.config.types import Count, Duration, PlainText, PositiveDuration, Strict, at_least, format_duration, rule
+from exporter.config.types import (
+    Count,
+    Duration,
+    PlainText,
+    PositiveDuration,
+    Strict,
+    at_least,
+    broken_rule,
+    format_duration,
+)
 
-Mode = Literal["observe", "approve", "auto"]
+
+class Mode(StrEnum):
+    """What the webhook does once a failure is confirmed."""
+
+    OBSERVE = "observe"
+    """Decide and report; delete nothing."""
+
+    APPROVE = "approve"
+    """Wait until a person approves, then delete."""
+
+    AUTO = "auto"
+    """Delete without asking."""
 
 
 class Confirm(Strict):
-    """How often a failure must be seen from the Cloud Controller before it counts as proved."""
+    """How a failure is confirmed from the Cloud Controller; together longer than a healthy failover takes."""
 
     attempts: Count = 4
+    """How many checks in a row must fail. From the profile."""
+
     interval: PositiveDuration = 10.0
+    """Seconds between two checks. From the profile."""
 
 
 class AwaitReady(Strict):
-    """How long new pods may take, in seconds; None: the longest grace period of the pods that go, and 5 minutes."""
+    """The wait for new pods after the restart."""
 
     timeout: PositiveDuration | None = None
+    """Seconds, for each pod where they start one after another.
+
+    None: the longest grace period of the deleted pods, plus 5 minutes.
+    """
 
 
 class Verify(Strict):
     """The check from the Cloud Controller after the restart."""
 
     attempts: Count = 3
+    """How many checks in a row must succeed."""
+
     interval: PositiveDuration = 2.0
+    """Seconds between two checks."""
+
     timeout: PositiveDuration = Field(default=120.0, validate_default=True)
+    """Seconds until the verification has failed, at least attempts times interval."""
 
     @field_validator("timeout")
     @classmethod
     def _enough_for_the_attempts(cls, timeout: float, info: ValidationInfo) -> float:
         needed = info.data.get("attempts", 0) * info.data.get("interval", 0.0)
         if timeout < needed:
-            raise rule(
+            raise broken_rule(
                 f"must be at least attempts times interval ({format_duration(needed)}), not {format_duration(timeout)}"
             )
         return timeout
 
 
 class Breaker(Strict):
-    """So many disruptive runs within the window (seconds), and a person must look."""
+    """The limit on disruptive runs, whatever their outcome. Only a person closes the breaker again."""
 
     runs: Count = 3
+    """How many disruptive runs within the window open the breaker."""
+
     window: Annotated[Duration, AfterValidator(at_least(60))] = 21_600.0
+    """Seconds, at least 60."""
 
 
 class Remediation(Strict):
-    """What the webhook may do, and how carefully. No mode is a default: somebody must have chosen it."""
+    """What the webhook may do, and under which limits. The defaults are the project's own."""
 
-    mode: Mode | None = None
+    mode: Annotated[Mode, Field(strict=False)] | None = None
+    """What to do once a failure is confirmed. No default, because `auto` deletes pods; None: the file has none."""
+
     confirm: Confirm = Confirm()
+    """Before the restart: when a failure counts as confirmed."""
+
     await_ready: AwaitReady = AwaitReady()
+    """After the restart: how long new pods may take."""
+
     verify: Verify = Verify()
+    """After the restart: when the repair counts as verified."""
+
     cooldown: Duration = 900.0
+    """Seconds without a run after a disruptive one; 0 for none."""
+
     retry: PositiveDuration = 60.0
+    """Seconds without a run after one that was not disruptive."""
+
     breaker: Breaker = Breaker()
+    """The limit on disruptive runs."""
+
     max_pods: Count = 10
-    request_ttl: PositiveDuration = 900.0
+    """A run that would delete more pods is refused."""
+
+    request_ttl: PositiveDuration = Field(default=1_200.0, validate_default=True)
+    """Seconds that a queued request is valid without news of its alerts, longer than the cooldown."""
+
     approval_timeout: PositiveDuration = 1_800.0
+    """Seconds that a run waits for approval."""
+
+    @field_validator("request_ttl")
+    @classmethod
+    def _outlives_the_cooldown(cls, ttl: float, info: ValidationInfo) -> float:
+        cooldown = info.data.get("cooldown", 0.0)
+        # Otherwise a request that the cooldown queues would expire before it can run.
+        if ttl <= cooldown:
+            raise broken_rule(
+                f"must be longer than the cooldown ({format_duration(cooldown)}), not {format_duration(ttl)}"
+            )
+        return ttl
 
 
 class Webhook(Strict):
     """What only the webhook uses."""
 
     bearer_token_file: PlainText | None = None
+    """An absolute path to the token that Alertmanager sends, re-read when it changes; None: no token is asked for."""

@@ -1,12 +1,12 @@
-"""From what a person wrote to what holds: the profile under each foundation, the general remediation under its own.
+"""From what a person wrote to what is in force: each foundation over its profile and over the general remediation.
 
 Also the rules that need more than one value, or the disk: names that must differ, foundations that would restart the
-same pods, files that must exist. All of it works on the tree, so that these mistakes are reported beside all others.
+same pods, files that must exist. All of it works on the tree, so that these mistakes are reported with all others.
 """
 
-import dataclasses
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, Literal
 
 from exporter.config.errors import ConfigError, Problem
@@ -15,9 +15,9 @@ from exporter.config.profiles import DEFAULT_PROFILE, PROFILES
 from exporter.config.reader import read_tree
 from exporter.config.tree import (
     Block,
+    ListNode,
     Node,
     Scalar,
-    Sequence,
     child_path,
     from_python,
     get,
@@ -28,9 +28,9 @@ from exporter.config.tree import (
 )
 from exporter.config.types import quoted
 
-Program = Literal["exporter", "webhook", "runbook"]
+ProgramName = Literal["exporter", "webhook", "runbook"]
 
-# Each block is there, if empty: then a file may leave one empty as well, with only comments below it.
+# Every block, empty: over these a file may leave a block empty as well, with only comments below it.
 _REMEDIATION: Final[dict[str, object]] = {"confirm": {}, "await_ready": {}, "verify": {}, "breaker": {}}
 _FOUNDATION: Final[dict[str, object]] = {
     "bbs": {},
@@ -40,10 +40,10 @@ _FOUNDATION: Final[dict[str, object]] = {
 }
 
 
-def resolve(root: Block, *, file: str, program: Program) -> tuple[Node, list[Problem]]:
-    """Return the file with everything filled in that the models' own defaults don't, and the problems found on the way.
+def resolve(root: Block, *, file: str, program: ProgramName) -> tuple[Node, list[Problem]]:
+    """The file with profiles and general remediation filled in, and the mistakes found on the way.
 
-    Relative paths in it are taken from the file's own folder, as Prometheus does.
+    Relative paths start from the file's own folder, as with Prometheus.
     """
     problems: list[Problem] = []
     folder = folder_of(file)
@@ -51,19 +51,20 @@ def resolve(root: Block, *, file: str, program: Program) -> tuple[Node, list[Pro
     general = merge(from_python(_REMEDIATION), entries.get("remediation"))
     entries["remediation"] = general
     listed = entries.get("foundations")
-    if isinstance(listed, Sequence):
+    named: list[tuple[str, Node]] = []
+    if isinstance(listed, ListNode):
         overlaid = tuple(_overlay(each, general=general, folder=folder) for each in listed.items)
-        entries["foundations"] = dataclasses.replace(listed, items=overlaid)
+        entries["foundations"] = replace(listed, items=overlaid)
         named = [(child_path("foundations", index), each) for index, each in enumerate(overlaid)]
         problems += _same_names(named, file=file)
         problems += _same_targets(named, file=file)
-        problems += _modes(named, general=general, file=file, program=program)
         problems += _kubeconfigs([each for _, each in named], file=file)
     webhook = merge(Block({}), entries.get("webhook"))
     entries["webhook"] = absolute(webhook, "bearer_token_file", folder=folder)
     if program == "webhook":
+        problems += _modes(named, general=general, file=file)
         problems += missing_file(get(entries["webhook"], "bearer_token_file"), file=file)
-    return dataclasses.replace(root, entries=entries), problems
+    return replace(root, entries=entries), problems
 
 
 def _overlay(written: Node, *, general: Node, folder: str) -> Node:
@@ -92,10 +93,12 @@ def _same_names(foundations: list[tuple[str, Node]], *, file: str) -> Iterator[P
 
 
 def _same_targets(foundations: list[tuple[str, Node]], *, file: str) -> Iterator[Problem]:
-    """Find foundations that would watch, or restart, one StatefulSet twice: two runs would fight over its pods."""
+    """Foundations that would watch, or restart, the same StatefulSet: two runs would delete each other's pods."""
     first: dict[tuple[str | None, ...], str] = {}
     for path, foundation in foundations:
-        place = tuple(get_text(foundation, key) for key in ("kubeconfig", "context", "namespace"))
+        kubeconfig, *rest = (get_text(foundation, key) for key in ("kubeconfig", "context", "namespace"))
+        # One file may be named by several paths. Text that is not printable may not be a path at all.
+        place = (os.path.realpath(kubeconfig) if kubeconfig and kubeconfig.isprintable() else kubeconfig, *rest)
         names = dict.fromkeys([*get_names(foundation, "diego_api", "statefulset"), *get_names(foundation, "restart")])
         shared = {name: first[*place, name] for name in names if (*place, name) in first}
         if shared:
@@ -106,24 +109,18 @@ def _same_targets(foundations: list[tuple[str, Node]], *, file: str) -> Iterator
             first.setdefault((*place, name), path)
 
 
-def _modes(foundations: list[tuple[str, Node]], *, general: Node, file: str, program: Program) -> Iterator[Problem]:
-    if program == "exporter":
-        return
+def _modes(foundations: list[tuple[str, Node]], *, general: Node, file: str) -> Iterator[Problem]:
     blocks = [(path, each) for path, each in foundations if isinstance(each, Block)]
     without = []
     for path, each in blocks:
         mode = get(each, "remediation", "mode")
         if mode is None or (isinstance(mode, Scalar) and mode.value is None):
-            without.append((path, each))
-        elif isinstance(mode, Scalar) and mode.value == "approve":
-            message = "approval by a person is not available in this version; use observe or auto"
-            yield Problem(file, mode.line, mode.path, message)
-    if program == "webhook" and without:
-        message = "is required, observe or auto: no pod is deleted by a default"
-        if len(without) == len(blocks):
-            yield Problem(file, general.line, "remediation.mode", message)
-        else:
-            yield from (Problem(file, each.line, f"{path}.remediation.mode", message) for path, each in without)
+            without.append((path, each.line))
+    if without and len(without) == len(blocks):
+        without = [("", general.line)]
+    for path, line in without:
+        message = "is required: observe, approve or auto; there is no default, because auto deletes pods"
+        yield Problem(file, line, child_path(path, "remediation") + ".mode", message)
 
 
 def _kubeconfigs(foundations: list[Node], *, file: str) -> Iterator[Problem]:
@@ -157,5 +154,5 @@ def _contexts(kubeconfig: str) -> list[str] | ConfigError:
     except ConfigError as error:
         return error
     listed = get(tree, "contexts")
-    items = listed.items if isinstance(listed, Sequence) else ()
+    items = listed.items if isinstance(listed, ListNode) else ()
     return [name for each in items if (name := get_text(each, "name"))]

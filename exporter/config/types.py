@@ -1,13 +1,14 @@
 """The scalar types of the config files: durations, names, hosts, labels, each with its rule and its message.
 
-Every rule raises a ``PydanticCustomError`` whose text reads well after a path, as in ``bbs.port: must be …``, so that
+Every rule raises a `PydanticCustomError` whose text reads well after a path, as in `bbs.port: must be …`, so that
 one report can name every mistake of a file at once.
 """
 
 import ipaddress
 import re
-from collections.abc import Callable
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
@@ -21,8 +22,8 @@ _DNS_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
-def rule(message: str) -> PydanticCustomError:
-    """The broken rule as pydantic reports it; braces in the message are text, not a template."""
+def broken_rule(message: str) -> PydanticCustomError:
+    """The error to raise for a broken rule; braces in the message are text, not a template."""
     return PydanticCustomError("rule", "{rule}", {"rule": message})
 
 
@@ -33,12 +34,12 @@ def quoted(text: str, *, longest: int = 60) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with escapes for what a terminal or a log would act upon."""
+    """The text with escapes for what a terminal or a log would act upon."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in Prometheus' notation, such as ``1h30m``."""
+    """A duration in Prometheus' notation, such as `1h30m`."""
     left = round(seconds * 1000)
     parts = []
     for unit, size in _UNITS.items():
@@ -49,7 +50,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of a duration as Prometheus writes it (``10s``, ``1h30m``); a float is taken as seconds already.
+    """Seconds of a duration as Prometheus writes it (`10s`, `1h30m`); a float is taken as seconds already.
 
     A file never yields a float (see `exporter.config.reader`), so a bare number in it is refused: is it
     seconds or milliseconds?
@@ -57,19 +58,19 @@ def parse_duration(value: object) -> float:
     if isinstance(value, float):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        raise rule(f"needs a unit, e.g. {value}s")
+        raise broken_rule(f"needs a unit, e.g. {value}s")
     if not isinstance(value, str):
         raise PydanticCustomError("duration_type", "must be a duration with a unit, e.g. 10s, 5m or 1h30m")
     match = _DURATION.fullmatch(value)
     if match is None or not value:
         if value.replace(".", "", 1).isdecimal():
-            raise rule(f"needs a unit, e.g. {value}s")
-        raise rule(
+            raise broken_rule(f"needs a unit, e.g. {value}s")
+        raise broken_rule(
             f"must be a duration such as 10s, 5m or 1h30m (units y w d h m s ms, in this order), not {quoted(value)}"
         )
     seconds = sum(int(count) * size for count, size in zip(match.groups(), _UNITS.values(), strict=True) if count)
     if seconds > _LONGEST:
-        raise rule(f"must be at most {format_duration(_LONGEST)}, not {quoted(value)}")
+        raise broken_rule(f"must be at most {format_duration(_LONGEST)}, not {quoted(value)}")
     return seconds
 
 
@@ -78,7 +79,7 @@ def at_least(least: float) -> Callable[[float], float]:
 
     def check(value: float) -> float:
         if value < least:
-            raise rule(f"must be at least {format_duration(least)}, not {format_duration(value)}")
+            raise broken_rule(f"must be at least {format_duration(least)}, not {format_duration(value)}")
         return value
 
     return check
@@ -86,19 +87,19 @@ def at_least(least: float) -> Callable[[float], float]:
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise rule("must be longer than 0s")
+        raise broken_rule("must be longer than 0s")
     return value
 
 
 def _count(value: int) -> int:
     if value < 1:
-        raise rule(f"must be at least 1, not {value}")
+        raise broken_rule(f"must be at least 1, not {value}")
     return value
 
 
 def _port(value: int) -> int:
     if not 1 <= value <= 65_535:
-        raise rule(f"must be a port from 1 to 65535, not {value}")
+        raise broken_rule(f"must be a port from 1 to 65535, not {value}")
     return value
 
 
@@ -110,7 +111,7 @@ def _is_dns_name(value: str) -> bool:
 def _foundation_name(value: str) -> str:
     # 40 characters leave room in the names that are made from it and in the width of a dashboard.
     if not _DNS_LABEL.fullmatch(value) or len(value) > 40:
-        raise rule(
+        raise broken_rule(
             "must be at most 40 lower case letters, digits and hyphens, with a letter or digit at both ends, "
             f"not {quoted(value)}"
         )
@@ -119,19 +120,19 @@ def _foundation_name(value: str) -> str:
 
 def _namespace(value: str) -> str:
     if not _DNS_LABEL.fullmatch(value):
-        raise rule(f"must be a Kubernetes namespace (an RFC 1123 label), not {quoted(value)}")
+        raise broken_rule(f"must be a Kubernetes namespace (an RFC 1123 label), not {quoted(value)}")
     return value
 
 
 def _object_name(value: str) -> str:
     if not _is_dns_name(value):
-        raise rule(f"must be a Kubernetes name (an RFC 1123 subdomain), not {quoted(value)}")
+        raise broken_rule(f"must be a Kubernetes name (an RFC 1123 subdomain), not {quoted(value)}")
     return value
 
 
 def _container(value: str) -> str:
     if not _DNS_LABEL.fullmatch(value):
-        raise rule(f"must be the name of a container (an RFC 1123 label), not {quoted(value)}")
+        raise broken_rule(f"must be the name of a container (an RFC 1123 label), not {quoted(value)}")
     return value
 
 
@@ -143,21 +144,21 @@ def _host(value: str) -> str:
     else:
         return value
     if "://" in value:
-        raise rule(f"must be a host alone, without a scheme, not {quoted(value)}")
+        raise broken_rule(f"must be a host alone, without a scheme, not {quoted(value)}")
     if value.startswith("["):
-        raise rule(f"must be a host alone, an IPv6 address without brackets, not {quoted(value)}")
+        raise broken_rule(f"must be a host alone, an IPv6 address without brackets, not {quoted(value)}")
     if ":" in value:
-        raise rule(f"must be a host alone, the port has a key of its own, not {quoted(value)}")
+        raise broken_rule(f"must be a host alone, the port has a key of its own, not {quoted(value)}")
     # A trailing dot is the resolver's way to say "no search list", which saves look-ups in a cluster.
     name = value.removesuffix(".").lower()
     if not _is_dns_name(name) or name.rpartition(".")[2].isdecimal():
-        raise rule(f"must be a DNS name or an IP address, not {quoted(value)}")
+        raise broken_rule(f"must be a DNS name or an IP address, not {quoted(value)}")
     return value
 
 
 def _plain_text(value: str) -> str:
     if not value or not value.isprintable():
-        raise rule(f"must be printable text and not empty, not {quoted(value)}")
+        raise broken_rule(f"must be printable text and not empty, not {quoted(value)}")
     return value
 
 
@@ -171,10 +172,10 @@ def _one_or_many(value: object) -> object:
 
 def _names(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
-        raise rule("must name at least one StatefulSet")
+        raise broken_rule("must name at least one StatefulSet")
     twice = sorted({name for name in value if value.count(name) > 1})
     if twice:
-        raise rule(f"must name each StatefulSet once; {', '.join(map(quoted, twice))} is there more than once")
+        raise broken_rule(f"must name each StatefulSet once; {', '.join(map(quoted, twice))} is there more than once")
     return value
 
 
@@ -196,33 +197,38 @@ class Strict(BaseModel):
     """The base of every config model: frozen, no coercion, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    not_supported: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Keys that are refused although the format has them, and what to do instead."""
 
 
 class Label(Strict):
-    """One Kubernetes label and its value; as text, and as a selector, ``key=value``."""
+    """One Kubernetes label and its value; as text, and as a selector, `key=value`."""
 
     key: str
+    """A label key, with or without a prefix."""
+
     value: str
+    """The value; it may be empty."""
 
     def __str__(self) -> str:
-        """Return the label as a selector: ``key=value``."""
+        """The label as a selector: `key=value`."""
         return f"{self.key}={self.value}"
 
 
 def parse_label(value: object) -> Label:
-    """Read a label from ``key=value``, by Kubernetes' syntax for both."""
+    """The label of the text `key=value`, by Kubernetes' syntax for both."""
     if isinstance(value, Label):
         return value
     if not isinstance(value, str):
         raise PydanticCustomError("label_type", "must be a label such as skiff-role-active=true")
     key, equals, text = value.partition("=")
     if not equals:
-        raise rule(f"must be a label with its value, such as skiff-role-active=true, not {quoted(value)}")
+        raise broken_rule(f"must be a label with its value, such as skiff-role-active=true, not {quoted(value)}")
     prefix, slash, name = key.rpartition("/")
     if not _LABEL_NAME.fullmatch(name) or (slash and not _is_dns_name(prefix)):
-        raise rule(f"must have a valid label key before the =, not {quoted(key)}")
+        raise broken_rule(f"must have a valid label key before the =, not {quoted(key)}")
     if text and not _LABEL_NAME.fullmatch(text):
-        raise rule(f"must have a valid label value after the =, not {quoted(text)}")
+        raise broken_rule(f"must have a valid label value after the =, not {quoted(text)}")
     return Label(key=key, value=text)
 
 

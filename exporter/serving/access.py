@@ -100,7 +100,7 @@ class WebAccess:
 
         Args:
             path: the file of ``--web.config.file``, or None.
-            exempt: requests that users, allowed SANs and the rate limit don't apply to, such as those that another
+            exempt: requests that users and allowed SANs don't apply to, such as those that another
                 scheme has authenticated. A client certificate is asked for in the handshake all the same.
             monotonic: seconds of a clock that never goes back.
 
@@ -115,7 +115,6 @@ class WebAccess:
         self._failed_at: float | None = None
         self._failure = ""
         self._passwords = _Passwords()
-        self._bucket = _Bucket(monotonic)
 
     @property
     def authenticates(self) -> bool:
@@ -135,7 +134,7 @@ class WebAccess:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let the request through to the handler, or answer 401, 403 or 429, always with the configured headers."""
+        """Let the request through to the handler, or answer 401 or 403, always with the configured headers."""
         config = self._current().config
         headers = config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True)
         try:
@@ -149,8 +148,6 @@ class WebAccess:
         return response
 
     async def _refusal(self, request: web.Request, config: WebConfig) -> web.Response | None:
-        if not self._bucket.take(interval=config.rate_limit.interval, burst=config.rate_limit.burst):
-            return web.Response(status=429, text="Too Many Requests\n")
         certificate = request.get_extra_info("peercert")
         if not client_is_allowed(config.tls_server_config, certificate):
             return web.Response(status=403, text="Forbidden: the client's certificate has no allowed name\n")
@@ -259,23 +256,6 @@ class _Passwords:
             self._fitted.add(key)
             return True
         return False
-
-
-class _Bucket:
-    """A token bucket, as the toolkit's rate limit."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._full_at = monotonic()
-
-    def take(self, *, interval: float, burst: int) -> bool:
-        """Take a token, one coming back each `interval` seconds, up to `burst`; without an interval all may pass."""
-        now = self._monotonic()
-        full_at = max(self._full_at, now)
-        if full_at - now > interval * (burst - 1) + 1e-6:
-            return False
-        self._full_at = full_at + interval
-        return True
 
 
 def _basic_auth(header: str) -> tuple[str, bytes] | None:

@@ -25,7 +25,7 @@ from exporter.clock import Clock, SystemClock
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
 from exporter.config.model import Config
-from exporter.config.resolve import Program
+from exporter.config.resolve import ProgramName
 from exporter.serving.access import WebAccess, load_web_config
 from exporter.serving.exposition import Exposition, Part
 from exporter.serving.log import FORMATS, LEVELS, configure
@@ -139,7 +139,7 @@ def run(
     argv: Sequence[str] | None,
     *,
     name: str,
-    kind: Program,
+    kind: ProgramName,
     description: str,
     listen: str,
     build: Callable[[Start], Service],
@@ -164,7 +164,7 @@ def run(
     return 0
 
 
-def _checked(options: Options, kind: Program) -> Config:
+def _checked(options: Options, kind: ProgramName) -> Config:
     """The config; all that is wrong with it, and with the web config, is told at once."""
     problems: list[Problem] = []
     config = None
@@ -183,7 +183,7 @@ def _checked(options: Options, kind: Program) -> Config:
 
 
 async def _serve(
-    options: Options, config: Config, *, name: str, kind: Program, build: Callable[[Start], Service]
+    options: Options, config: Config, *, name: str, kind: ProgramName, build: Callable[[Start], Service]
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver"))

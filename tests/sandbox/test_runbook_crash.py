@@ -184,7 +184,7 @@ async def test_another_config_in_mid_run() -> None:
             await fire(webhook)
             await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
             await webhook.reached("await-ready")
-            box.write_config(config(box, remediation={"cooldown": "2h"}))
+            box.write_config(config(box, remediation={"cooldown": "2h", "request_ttl": "3h"}))
             assert (await webhook.request("POST", "/-/reload"))[0] == 200
             box.fault("may-be-ready", "diego-api-1")
 

@@ -13,7 +13,7 @@ from webhook.requests.decision import Verdict, Why, ask, begin, decide
 from webhook.requests.notification import Ask
 
 REMEDIATION = {
-    "mode": "auto", "cooldown": "15m", "retry": "1m", "request_ttl": "10m", "breaker": {"runs": 3, "window": "6h"}
+    "mode": "auto", "cooldown": "15m", "retry": "1m", "request_ttl": "20m", "breaker": {"runs": 3, "window": "6h"}
 }  # fmt: skip
 CF = foundation(remediation=REMEDIATION)
 EMPTY = Journal(foundation="cf")

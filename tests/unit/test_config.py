@@ -1,4 +1,4 @@
-"""The config file: what it resolves to, and what each mistake in it is told."""
+"""The config file: what it resolves to, and the report of each mistake in it."""
 
 from pathlib import Path
 
@@ -7,25 +7,23 @@ import pytest
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
 from exporter.config.model import Bbs, Config, DiegoApi, Foundation, HostPort
-from exporter.config.remediation import Confirm, Remediation, Verify
-from exporter.config.resolve import Program
+from exporter.config.remediation import Confirm, Mode, Remediation, Verify
+from exporter.config.resolve import ProgramName
 from exporter.config.types import Label
 
 CONFIGS = Path(__file__).parent.parent / "config"
 BAD = sorted(path.stem for path in (CONFIGS / "bad").glob("*.yaml"))
 
 
-def good(name: str, *, program: Program = "exporter") -> Config:
+def good(name: str, *, program: ProgramName = "exporter") -> Config:
     return load(str(CONFIGS / "good" / f"{name}.yaml"), program=program)
 
 
-def program_of(name: str) -> Program:
-    if name.startswith("webhook-"):
-        return "webhook"
-    return "runbook" if name.startswith("runbook-") else "exporter"
+def program_of(name: str) -> ProgramName:
+    return "webhook" if name.startswith("webhook-") else "exporter"
 
 
-def report(name: str, *, program: Program) -> str:
+def report(name: str, *, program: ProgramName) -> str:
     with pytest.raises(ConfigError) as caught:
         load(name, program=program)
     return "".join(f"{problem}\n" for problem in caught.value.problems)
@@ -51,7 +49,7 @@ def test_each_report_has_its_file() -> None:
 
 
 def test_every_mistake_is_reported_at_once(in_folder: Path) -> None:
-    """Somebody who mends what the report says is done: nothing is held back for the second try."""
+    """Whoever corrects what is reported is done: no mistake shows only in the second report."""
     lines = report("everything-at-once.yaml", program="webhook").splitlines()
     assert [line.split(": ")[0].rpartition(":")[2] for line in lines] == [
         *("2", "3", "4", "4", "4", "5", "5", "6", "8", "9", "10", "11", "12"),
@@ -62,9 +60,9 @@ def test_an_empty_file_gives_the_contracts_defaults() -> None:
     """A name is all that is required, and the defaults are the contract's, written out in full.yaml."""
     minimal, full = good("minimal"), good("full")
     assert minimal.foundations[0].remediation.mode is None
-    with_mode = minimal.foundations[0].remediation.model_copy(update={"mode": "auto"})
+    with_mode = minimal.foundations[0].remediation.model_copy(update={"mode": Mode.AUTO})
     assert minimal.foundations[0].model_copy(update={"remediation": with_mode}) == full.foundations[0]
-    assert full.foundations[0] == Foundation(name="cf", remediation=Remediation(mode="auto"))
+    assert full.foundations[0] == Foundation(name="cf", remediation=Remediation(mode=Mode.AUTO))
 
 
 def test_full_yaml_is_read_as_written() -> None:
@@ -74,7 +72,7 @@ def test_full_yaml_is_read_as_written() -> None:
     assert foundation.remediation.verify == Verify(attempts=3, interval=2.0, timeout=120.0)
     assert (foundation.remediation.cooldown, foundation.remediation.retry) == (900.0, 60.0)
     assert (foundation.remediation.breaker.runs, foundation.remediation.breaker.window) == (3, 21_600.0)
-    assert (foundation.remediation.request_ttl, foundation.remediation.approval_timeout) == (900.0, 1_800.0)
+    assert (foundation.remediation.request_ttl, foundation.remediation.approval_timeout) == (1_200.0, 1_800.0)
     assert foundation.remediation.await_ready.timeout is None
     assert str(foundation.diego_api.active_label) == "skiff-role-active=true"
 
@@ -114,7 +112,9 @@ def test_a_profile_presets_what_its_distribution_has(
 def test_a_foundation_overrides_the_general_remediation_key_by_key() -> None:
     """What it does not say holds from above: the general part, then the profile, then the defaults."""
     general, own = good("overrides").foundations
-    assert general.remediation == Remediation(mode="auto", confirm=Confirm(attempts=5), cooldown=5_400.0)
+    assert general.remediation == Remediation(
+        mode=Mode.AUTO, confirm=Confirm(attempts=5), cooldown=5_400.0, request_ttl=7_200.0
+    )
     assert (own.remediation.mode, own.remediation.cooldown) == ("observe", 5_400.0)
     assert own.remediation.confirm == Confirm(attempts=5, interval=90.0)
     assert (own.remediation.breaker.runs, own.remediation.breaker.window) == (1, 21_600.0)
@@ -151,12 +151,12 @@ def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert config.foundations[0].kubeconfig == str(tmp_path / "kubeconfig")
 
 
-def test_empty_blocks_anchors_and_merge_keys_are_plain_yaml() -> None:
+def test_empty_blocks_anchors_and_aliases_are_plain_yaml() -> None:
     """A block of nothing but comments changes nothing; an alias is what it stands for."""
     first, second = good("terse").foundations
     assert (first.name, first.bbs) == ("2024-01-01", Bbs(host="bbs.example.com.", interval=15.0))
     assert second.bbs == Bbs(host="bbs.example.com.", interval=20.0)
-    assert first.remediation == second.remediation == Remediation(mode="observe", cooldown=0.0)
+    assert first.remediation == second.remediation == Remediation(mode=Mode.OBSERVE, cooldown=0.0)
 
 
 def test_an_unknown_foundation_is_none() -> None:
@@ -166,14 +166,33 @@ def test_an_unknown_foundation_is_none() -> None:
 
 
 @pytest.mark.parametrize("program", ["exporter", "runbook"])
-def test_only_the_webhook_demands_a_mode(program: Program, in_folder: Path) -> None:
+def test_only_the_webhook_demands_a_mode(program: ProgramName, in_folder: Path) -> None:
     """The exporter deletes nothing, and the operator's own command says for itself what it may do."""
     assert load("webhook-mode-missing.yaml", program=program).foundations[0].remediation.mode is None
 
 
-def test_the_exporter_takes_every_mode(in_folder: Path) -> None:
-    """One file serves all programs, so what the webhook can't do must not keep the exporter from watching."""
-    assert load("webhook-mode-approve.yaml", program="exporter").foundations[0].remediation.mode == "approve"
+@pytest.mark.parametrize("program", ["exporter", "webhook", "runbook"])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_every_program_accepts_every_mode(program: ProgramName, mode: Mode, tmp_path: Path) -> None:
+    """One file serves all programs."""
+    (tmp_path / "diego.yaml").write_text(f"foundations: [{{name: cf}}]\nremediation: {{mode: {mode}}}\n")
+    assert load(str(tmp_path / "diego.yaml"), program=program).foundations[0].remediation.mode is mode
+
+
+@pytest.mark.parametrize(("other", "same"), [("link", True), ("copy", False)])
+def test_a_kubeconfig_is_the_same_by_every_path(tmp_path: Path, *, other: str, same: bool) -> None:
+    """Otherwise two foundations could share a StatefulSet unnoticed. Two files may well be two clusters."""
+    kubeconfig = (CONFIGS / "good" / "kubeconfig").read_bytes()
+    (tmp_path / "kubeconfig").write_bytes(kubeconfig)
+    (tmp_path / "copy").write_bytes(kubeconfig)
+    (tmp_path / "link").symlink_to("kubeconfig")
+    (tmp_path / "diego.yaml").write_text(
+        f"foundations: [{{name: one, kubeconfig: kubeconfig}}, {{name: two, kubeconfig: {other}}}]"
+    )
+    if same:
+        assert "foundations[1]: is in the same cluster" in report(str(tmp_path / "diego.yaml"), program="exporter")
+    else:
+        assert len(load(str(tmp_path / "diego.yaml"), program="exporter").foundations) == 2
 
 
 def test_only_the_webhook_needs_the_token_file(in_folder: Path) -> None:
@@ -184,9 +203,9 @@ def test_only_the_webhook_needs_the_token_file(in_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere.yaml", "nowhere.yaml: can't be read: No such file or directory"),
-        (".", ".: can't be read: Is a directory"),
-        ("a\0b.yaml", '"a\\x00b.yaml": can\'t be read: embedded null byte'),
+        ("nowhere.yaml", "nowhere.yaml: cannot be read: No such file or directory"),
+        (".", ".: cannot be read: Is a directory"),
+        ("a\0b.yaml", '"a\\x00b.yaml": cannot be read: embedded null byte'),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_problem(name: str, message: str, in_folder: Path) -> None:

@@ -169,8 +169,8 @@ def test_what_fires_on_and_on_is_no_late_duplicate() -> None:
     """Alertmanager was cut off from Prometheus, took the alert for resolved, and takes it up as it began."""
     journal, _ = asked(EMPTY, 300, resolved("a", since=0, ended=290))
 
-    still, too_early = asked(journal, 900, firing("a", since=0))
-    _, decision = asked(still, 900.001, firing("a", since=0))
+    still, too_early = asked(journal, 1500, firing("a", since=0))
+    _, decision = asked(still, 1500.001, firing("a", since=0))
 
     assert too_early is None
     assert decision == (Verdict.RUN, Why.ASKED)

@@ -63,8 +63,8 @@ def test_nobody_takes_back_what_another_asked() -> None:
 def test_a_persons_request_expires_as_well() -> None:
     journal, _ = ask_as_person(EMPTY, person(0), CF)
 
-    assert reconsider(journal, CF, at(600))[1] is not None
-    assert reconsider(journal, CF, at(600.001))[0].request is None
+    assert reconsider(journal, CF, at(1200))[1] is not None
+    assert reconsider(journal, CF, at(1200.001))[0].request is None
 
 
 # ---- observing

@@ -51,11 +51,11 @@ def test_a_resolved_of_another_alert_changes_nothing() -> None:
 
 
 def test_what_is_wanted_goes_when_nobody_was_heard_of_for_its_time() -> None:
-    """request_ttl is 10 minutes: heard of at 500, so dead after 1100."""
-    late = msgspec.structs.replace(wanted(), request=msgspec.structs.replace(request_of(wanted()), due=at(1100)))
+    """request_ttl is 20 minutes: heard of at 500, so expired after 1700."""
+    late = msgspec.structs.replace(wanted(), request=msgspec.structs.replace(request_of(wanted()), due=at(1700)))
 
-    _, in_time = reconsider(late, CF, at(1100))
-    journal, decision = reconsider(late, CF, at(1100.001))
+    _, in_time = reconsider(late, CF, at(1700))
+    journal, decision = reconsider(late, CF, at(1700.001))
 
     assert in_time is not None
     assert in_time.verdict is Verdict.RUN
@@ -67,7 +67,7 @@ def test_only_those_that_are_heard_of_go_on_asking() -> None:
     """The alert `a` was heard of at 500, `b` at 600 as well."""
     journal, _ = asked(wanted(firing("a"), firing("b")), 600, firing("b"))
 
-    journal, _ = reconsider(journal, CF, at(1150))
+    journal, _ = reconsider(journal, CF, at(1750))
 
     assert list(request_of(journal).alerts) == ["b"]
 

@@ -121,7 +121,7 @@ async def test_a_changed_foundation_goes_on_with_its_run() -> None:
     async with clinic.open():
         await alert(clinic.program("cf"))
         await reaches(clinic.clusters["cf"], Step.CONFIRM_UNREACHABLE)
-        clinic.medics.apply(clinic.config("cf", cooldown="1h"))
+        clinic.medics.apply(clinic.config("cf", cooldown="10m"))
         run = await ended(clinic.clusters["cf"])
 
         assert len(clinic.programs["cf"]) == 2

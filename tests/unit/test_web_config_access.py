@@ -296,23 +296,6 @@ async def test_headers_are_on_every_answer(tmp_path: Path) -> None:
             assert "X-XSS-Protection" not in response.headers
 
 
-async def test_the_rate_limit_is_a_token_bucket(tmp_path: Path) -> None:
-    """A burst, then one an interval; health is not counted, or a flood would get the pod killed."""
-    seconds = Seconds()
-    async with serving(tmp_path, "rate_limit: {interval: 1s, burst: 2}", monotonic=seconds) as site:
-        assert [await site.status() for _ in range(3)] == [200, 200, 429]
-        assert await site.status("/-/healthy") == 200
-        seconds.now += 1
-        assert [await site.status() for _ in range(2)] == [200, 429]
-        seconds.now += 60
-        assert [await site.status() for _ in range(3)] == [200, 200, 429]
-
-
-async def test_without_a_rate_limit_nothing_is_counted(tmp_path: Path) -> None:
-    async with serving(tmp_path, "rate_limit: {interval: 0, burst: 1}") as site:
-        assert [await site.status() for _ in range(5)] == [200] * 5
-
-
 async def test_tls_is_spoken_to_those_who_trust_the_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.issue("server")
