@@ -8,10 +8,11 @@ from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
 from exporter.foundation.view import Probe
-from exporter.kubernetes.client import Connections
+from exporter.kubernetes.connection import Connections
 from webhook.medic.medic import Medic, Surroundings
 from webhook.metrics import RunMetrics
 from webhook.record.store import Store, journal_name
+from webhook.transport import HttpWriteTransport
 from webhook.writer import ApiWriter
 
 ProbeObserver = Callable[[str, Probe, bool | None], None]
@@ -19,7 +20,7 @@ ProbeObserver = Callable[[str, Probe, bool | None], None]
 
 def writer_for(foundation: Foundation, connections: Connections) -> ApiWriter:
     connection = connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)
-    return ApiWriter(connection, namespace=foundation.namespace)
+    return ApiWriter(HttpWriteTransport(connection), namespace=foundation.namespace)
 
 
 def store_for(foundation: Foundation, writer: ApiWriter) -> Store:

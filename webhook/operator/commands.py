@@ -21,7 +21,7 @@ from exporter.config.model import Config, Foundation
 from exporter.foundation.probe import dial_tcp
 from exporter.foundation.view import Probe
 from exporter.kubernetes.api import KubernetesError
-from exporter.kubernetes.client import Connections
+from exporter.kubernetes.connection import Connections
 from webhook.medic.wiring import medic_for, store_for, writer_for
 from webhook.metrics import Counters, RunMetrics
 from webhook.operator import checkup

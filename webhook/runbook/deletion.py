@@ -68,7 +68,10 @@ async def fate(pod: PodRecord, *, writer: Writer) -> Deleted | None:
 
 async def _delete(pod: PodRecord, execution: Execution, writer: Writer) -> Deleted:
     try:
-        return await writer.delete_pod(pod.name, uid=pod.uid)
+        answer = await writer.delete_pod(pod.name, uid=pod.uid)
+        if answer is not Deleted.CONFLICT:
+            return answer
+        log.warning("a delete was refused with a conflict", extra={"pod": pod.name})
     except KubernetesError as error:
         _stop_where_refused(pod, error)
         log.warning("a delete was not answered", extra={"pod": pod.name, "error": str(error)})
@@ -87,11 +90,15 @@ async def _insist(pod: PodRecord, execution: Execution, writer: Writer) -> Delet
             return gone
         await execution.checkpoint()
         try:
-            return await writer.delete_pod(pod.name, uid=pod.uid)
+            answer = await writer.delete_pod(pod.name, uid=pod.uid)
+            if answer is not Deleted.CONFLICT:
+                return answer
+            why = "409 Conflict"
         except KubernetesError as error:
             _stop_where_refused(pod, error)
-            if asyncio.get_running_loop().time() >= deadline:
-                raise End(Outcome.FAILED, "deadline", f"{pod.name} could not be deleted: {error}") from error
+            why = str(error)
+        if asyncio.get_running_loop().time() >= deadline:
+            raise End(Outcome.FAILED, "deadline", f"{pod.name} could not be deleted: {why}")
         await asyncio.sleep(_WAIT)
 
 
