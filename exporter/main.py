@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
-from exporter.kubernetes.client import ApiReader, Connections, RequestObserver
+from exporter.kubernetes.client import ApiReader, OnRequest
+from exporter.kubernetes.connection import Connections
+from exporter.kubernetes.transport import HttpTransport
 from exporter.metrics import FoundationCollector, Instruments
 from exporter.page import render
 from exporter.serving import program
@@ -63,9 +65,9 @@ class Exporter:
         finally:
             await self._connections.close()
 
-    def _connect(self, foundation: Foundation, observe: RequestObserver) -> ApiReader:
+    def _connect(self, foundation: Foundation, observe: OnRequest) -> ApiReader:
         connection = self._connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)
-        return ApiReader(connection, namespace=foundation.namespace, observe=observe)
+        return ApiReader(HttpTransport(connection), namespace=foundation.namespace, observe=observe)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

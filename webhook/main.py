@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.model import Config, Foundation
 from exporter.foundation.probe import dial_tcp
-from exporter.kubernetes.client import Connections
+from exporter.kubernetes.connection import Connections
 from exporter.serving import program
 from exporter.serving.exposition import Exposition, Part
 from exporter.serving.server import Address

@@ -1,41 +1,40 @@
-"""Kubernetes, for acting: every write of the project stands here, and the exec that proves.
+"""Kubernetes, for acting: every write of the project, and the exec that proves.
 
 Deleting a pod, asking from inside a pod, the journal (ConfigMap), the lease (Lease) and events: nothing else.
-Errors are those of `exporter.kubernetes.client`.
+Errors are those of `exporter.kubernetes.api`.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-import aiohttp
 import msgspec
 
 from exporter.kubernetes.api import (
     PODS,
-    ApiUnreachableError,
     ConflictError,
     Kubernetes,
     NotFoundError,
     Resource,
+    T,
     decode,
+    error_of_status,
 )
-from exporter.kubernetes.client import ApiReader
-from exporter.kubernetes.objects import Metadata, Object
-
-T = TypeVar("T", bound=Object)
+from exporter.kubernetes.client import TIMEOUT, ApiReader, OnRequest
+from exporter.kubernetes.objects import Object, Stored
+from webhook.transport import Method, UpgradeRefusedError, WriteTransport
 
 MAX_STDERR = 64 * 1024
 """Bytes that are kept of what a command prints: a pod may print what it likes."""
 
-_STDERR, _STATUS = 2, 3  # channels of v4.channel.k8s.io
+_STDERR, _STATUS = b"\2", b"\3"  # channels of v4.channel.k8s.io
 
 
-class ConfigMap(Object, frozen=True):
-    metadata: Metadata
+class ConfigMap(Stored, frozen=True):
     data: dict[str, str] | None = None
 
 
@@ -49,8 +48,7 @@ class LeaseSpec(Object, frozen=True):
     lease_transitions: int | None = None
 
 
-class Lease(Object, frozen=True):
-    metadata: Metadata
+class Lease(Stored, frozen=True):
     spec: LeaseSpec = LeaseSpec()
 
 
@@ -59,11 +57,12 @@ LEASES = Resource("/apis/coordination.k8s.io/v1", "leases", Lease)
 
 
 class Deleted(StrEnum):
-    """How a pod was dealt with: each of the three is final."""
+    """The answer to a request to delete a pod."""
 
-    ACCEPTED = "deleted"
-    GONE = "gone already"
-    REPLACED = "replaced already"
+    ACCEPTED = "accepted"
+    GONE = "gone"
+    CONFLICT = "conflict"
+    """Refused with 409: the UID or the resourceVersion is another, or somebody else objects. Read the pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,11 @@ class ExecResult:
 class Writer(Kubernetes, Protocol):
     """What the runbook does to one namespace. Every call raises KubernetesError, and returns within its deadline."""
 
-    async def delete_pod(self, name: str, *, uid: str) -> Deleted: ...
+    async def allowed(self, verb: str, group: str, resource: str, *, subresource: str = "", name: str = "") -> bool: ...
+
+    async def delete_pod(
+        self, name: str, *, uid: str, resource_version: str | None = None, timeout: float = TIMEOUT
+    ) -> Deleted: ...
 
     async def exec(self, pod: str, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult: ...
 
@@ -97,6 +100,13 @@ class Writer(Kubernetes, Protocol):
     async def create_event(self, event: dict[str, object]) -> None: ...
 
 
+class _Review(Object, frozen=True):
+    class Status(Object, frozen=True):
+        allowed: bool = False
+
+    status: Status = Status()
+
+
 class _ExecStatus(Object, frozen=True):
     class Details(Object, frozen=True):
         class Cause(Object, frozen=True):
@@ -111,20 +121,46 @@ class _ExecStatus(Object, frozen=True):
 
 
 class ApiWriter(ApiReader):
-    """`Writer` over HTTP, for one namespace of one cluster."""
+    """`Writer` for one namespace of one cluster."""
 
-    async def delete_pod(self, name: str, *, uid: str) -> Deleted:
+    def __init__(
+        self, transport: WriteTransport, *, namespace: str, observe: OnRequest = lambda _verb, _code: None
+    ) -> None:
+        super().__init__(transport, namespace=namespace, observe=observe)
+        self._writing = transport
+
+    async def allowed(self, verb: str, group: str, resource: str, *, subresource: str = "", name: str = "") -> bool:
+        """Whether the API server would allow it, by a SelfSubjectAccessReview (which everybody may ask)."""
+        attributes = {"namespace": self.namespace, "verb": verb, "group": group, "resource": resource}
+        attributes |= {"subresource": subresource} if subresource else {}
+        attributes |= {"name": name} if name else {}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return decode(await self._send("create", "POST", path, body), _Review).status.allowed
+
+    async def delete_pod(
+        self, name: str, *, uid: str, resource_version: str | None = None, timeout: float = TIMEOUT
+    ) -> Deleted:
         """Deletes this very pod, as `kubectl delete pod` does: its own grace period, no force.
 
-        The UID precondition makes it safe to ask twice: a pod of the same name with another UID is not touched.
+        The request is sent once, and only within `timeout` seconds from now. The UID precondition makes it safe to ask
+        twice: a pod of the same name with another UID is not touched. With `resource_version` neither is one that has
+        changed since it was read.
         """
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        preconditions = {"uid": uid} | ({} if resource_version is None else {"resourceVersion": resource_version})
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        path = PODS.path(self.namespace, name)
+        sending = self._writing.send("DELETE", path, options, retry_unauthorized=False)
         try:
-            await self.request("delete", "DELETE", PODS.path(self.namespace, name), body=options)
+            await self._answer("delete", sending, timeout=timeout)
         except NotFoundError:
             return Deleted.GONE
         except ConflictError:
-            return Deleted.REPLACED
+            return Deleted.CONFLICT
         return Deleted.ACCEPTED
 
     async def exec(self, pod: str, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:
@@ -133,20 +169,19 @@ class ApiWriter(ApiReader):
         query += [("command", word) for word in argv]
         stderr = bytearray()
         try:
-            async with asyncio.timeout(timeout):
-                socket = await self.connection.websocket(PODS.path(self.namespace, pod, "exec"), query, timeout=timeout)
-                async with socket:
-                    async for message in socket:
-                        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
-                            continue
-                        if message.data[0] == _STDERR:
-                            stderr += message.data[1 : MAX_STDERR - len(stderr) + 1]
-                        elif message.data[0] == _STATUS:
-                            return _exec_result(message.data[1:], stderr.decode(errors="replace"))
+            async with (
+                asyncio.timeout(timeout),
+                aclosing(self._writing.exec(PODS.path(self.namespace, pod, "exec"), query)) as frames,
+            ):
+                async for frame in frames:
+                    if frame[:1] == _STDERR:
+                        stderr += frame[1 : MAX_STDERR - len(stderr) + 1]
+                    elif frame[:1] == _STATUS:
+                        return _exec_result(frame[1:], stderr.decode(errors="replace"))
         except TimeoutError:
             return ExecResult(None, stderr.decode(errors="replace"), f"no answer within {timeout:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            raise ApiUnreachableError(str(error) or type(error).__name__) from error
+        except UpgradeRefusedError as refused:
+            raise error_of_status(refused.status) from refused
         return ExecResult(None, stderr.decode(errors="replace"), "the connection ended without an exit code")
 
     async def read_config_map(self, name: str) -> ConfigMap:
@@ -171,7 +206,7 @@ class ApiWriter(ApiReader):
         return await self._update(LEASES, name, self._lease(self._named(name) | {"resourceVersion": version}, spec))
 
     async def create_event(self, event: dict[str, object]) -> None:
-        await self.request("create", "POST", f"/api/v1/namespaces/{self.namespace}/events", body=event)
+        await self._send("create", "POST", f"/api/v1/namespaces/{self.namespace}/events", event)
 
     def _named(self, name: str) -> dict[str, object]:
         return {"name": name, "namespace": self.namespace, "labels": {"app.kubernetes.io/part-of": "diego-medic"}}
@@ -185,19 +220,20 @@ class ApiWriter(ApiReader):
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": body}
 
     async def _create(self, resource: Resource[T], body: object) -> T:
-        return decode(await self.request("create", "POST", resource.path(self.namespace), body=body), resource.type)
+        return decode(await self._send("create", "POST", resource.path(self.namespace), body), resource.type)
 
     async def _update(self, resource: Resource[T], name: str, body: object) -> T:
-        return decode(
-            await self.request("update", "PUT", resource.path(self.namespace, name), body=body), resource.type
-        )
+        return decode(await self._send("update", "PUT", resource.path(self.namespace, name), body), resource.type)
+
+    async def _send(self, verb: str, method: Method, path: str, body: object) -> bytes:
+        return await self._answer(verb, self._writing.send(method, path, body), timeout=TIMEOUT)
 
 
 def _exec_result(status: bytes, stderr: str) -> ExecResult:
-    """Reads the Status that ends an exec: the exit code stands among its causes (`NonZeroExitCode`)."""
+    """Reads the Status that ends an exec: the exit code is among its causes (`NonZeroExitCode`)."""
     try:
         verdict = msgspec.json.decode(status, type=_ExecStatus)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         return ExecResult(None, stderr, f"not a status: {error}")
     if verdict.status == "Success":
         return ExecResult(0, stderr)

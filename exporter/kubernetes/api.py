@@ -16,9 +16,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from exporter.kubernetes.objects import Endpoints, Object, Pod, Service, StatefulSet
+from exporter.kubernetes.objects import Endpoints, Object, Pod, Service, StatefulSet, Stored
 
-T = TypeVar("T", bound=Object)
+T = TypeVar("T", bound=Stored)
+Decoded = TypeVar("Decoded", bound=Object)
+
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises for a body that is not ours: wrong JSON, bytes that are not UTF-8, nesting without end."""
 
 
 class KubernetesError(Exception):
@@ -97,8 +101,6 @@ class Kubernetes(Protocol):
 
     async def log(self, pod: str, container: str, *, previous: bool, tail_lines: int, limit_bytes: int) -> str: ...
 
-    async def allowed(self, verb: str, group: str, resource: str, *, subresource: str = "", name: str = "") -> bool: ...
-
 
 class _ListMetadata(Object, frozen=True):
     resource_version: str = ""
@@ -114,27 +116,41 @@ class _Event(Object, frozen=True):
     object: msgspec.Raw
 
 
-class _Versioned(Object, frozen=True):
+class _Bookmark(Object, frozen=True):
     metadata: _ListMetadata = _ListMetadata()
 
 
 class Status(Object, frozen=True):
     """`kind: Status`, the body of an error."""
 
+    kind: str = ""
     code: int = 0
     reason: str = ""
     message: str = ""
 
 
-def error_of(code: int, body: bytes) -> ApiError:
-    """The error for an HTTP status and a body, which may be a Status, anything that a proxy says, or out of reach."""
+_KINDS: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
+
+
+def error_of(code: int, body: bytes) -> KubernetesError:
+    """The error for an HTTP status and a body, which may be a Status, or whatever a proxy says.
+
+    404, 409 and 410 are statements about an object: a proxy or a load balancer cannot make them, so without a Status
+    they are no answer.
+    """
     try:
         status = msgspec.json.decode(body, type=Status)
         reason, message = status.reason, status.message
-    except msgspec.MsgspecError:
-        reason, message = "", body[:200].decode(errors="replace").strip()
-    kinds: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
-    return kinds.get(code, ApiError)(code, reason or _phrase(code), message)
+    except _UNDECODABLE:
+        status, reason, message = Status(), "", body[:200].decode(errors="replace").strip()
+    if code in _KINDS and status.kind != "Status":
+        return ApiUnreachableError(f"not an answer of Kubernetes: {code} {message}".strip())
+    return error_of_status(code, reason, message)
+
+
+def error_of_status(code: int, reason: str = "", message: str = "") -> ApiError:
+    """The error for an HTTP status that the API server itself gave."""
+    return _KINDS.get(code, ApiError)(code, reason or _phrase(code), message)
 
 
 def _phrase(code: int) -> str:
@@ -144,11 +160,11 @@ def _phrase(code: int) -> str:
         return "HTTP"
 
 
-def decode(body: bytes, kind: type[T]) -> T:
+def decode(body: bytes | msgspec.Raw, kind: type[Decoded]) -> Decoded:
     """Decodes an answer; what is not an answer of Kubernetes is as good as none."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise ApiUnreachableError(f"not an answer of Kubernetes: {error}") from error
 
 
@@ -160,9 +176,9 @@ def decode_list(body: bytes, resource: Resource[T]) -> Listing[T]:
 def decode_event(line: bytes, resource: Resource[T]) -> WatchEvent[T]:
     event = decode(line, _Event)
     if event.type == "ERROR":
-        status = decode(bytes(event.object), Status)
-        raise error_of(status.code, bytes(event.object))
-    version = decode(bytes(event.object), _Versioned).metadata.resource_version
+        status = decode(event.object, Status)
+        raise error_of_status(status.code, status.reason, status.message)
     if event.type == "BOOKMARK":
-        return WatchEvent(event.type, version, None)
-    return WatchEvent(event.type, version, decode(bytes(event.object), resource.type))
+        return WatchEvent(event.type, decode(event.object, _Bookmark).metadata.resource_version, None)
+    found = decode(event.object, resource.type)
+    return WatchEvent(event.type, found.metadata.resource_version, found)

@@ -147,7 +147,9 @@ class MemoryWriter:
     def heal(self) -> None:
         self.mishap = lambda _call: None
 
-    async def delete_pod(self, name: str, *, uid: str) -> Deleted:
+    async def delete_pod(
+        self, name: str, *, uid: str, resource_version: str | None = None, timeout: float = 10.0
+    ) -> Deleted:
         return await self._call("delete pods", lambda: self.cluster.delete_pod(name, uid))
 
     async def exec(self, pod: str, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from exporter.config.model import Config, Foundation
-from exporter.kubernetes.client import Connections
+from exporter.kubernetes.connection import Connections
 from webhook.medic.medic import Medic
 from webhook.record.journal import Journal
 

@@ -8,12 +8,13 @@ from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
 from exporter.foundation.view import Probe
-from exporter.kubernetes.client import Connections
+from exporter.kubernetes.connection import Connections
 from webhook.medic.medic import Medic, MedicMeter
 from webhook.record.journal import Run
 from webhook.record.store import Store, journal_name
 from webhook.runbook.context import RunContext
 from webhook.timings import DEFAULT, Timings
+from webhook.transport import HttpWriteTransport
 from webhook.writer import ApiWriter
 
 OnProbe = Callable[[str, Probe, bool | None], None]
@@ -22,7 +23,7 @@ OnProbe = Callable[[str, Probe, bool | None], None]
 
 def writer_for(foundation: Foundation, connections: Connections) -> ApiWriter:
     connection = connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)
-    return ApiWriter(connection, namespace=foundation.namespace)
+    return ApiWriter(HttpWriteTransport(connection), namespace=foundation.namespace)
 
 
 def store_for(foundation: Foundation, writer: ApiWriter) -> Store:

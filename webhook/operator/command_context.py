@@ -17,7 +17,7 @@ from exporter.config.model import Foundation
 from exporter.config.types import printable
 from exporter.foundation.probe import dial_tcp
 from exporter.foundation.view import Probe
-from exporter.kubernetes.client import Connections
+from exporter.kubernetes.connection import Connections
 from webhook.medic.wiring import store_for, writer_for
 from webhook.record.journal import Run, Step, StepResult
 from webhook.record.store import Store

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from exporter.config.model import Foundation
 from exporter.config.names import component_names
 from exporter.foundation.view import FoundationView
-from exporter.kubernetes.api import Kubernetes
 from webhook.record.store import journal_name
 from webhook.runbook.cloud_controller import to_ask
+from webhook.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,12 @@ def needed(foundation: Foundation, view: FoundationView | None) -> tuple[Permiss
     return (*rules, Permission("create", "", "events"))
 
 
-async def missing(
-    kubernetes: Kubernetes, foundation: Foundation, view: FoundationView | None
-) -> tuple[Permission, ...]:
+async def missing(writer: Writer, foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
     """Asks the API server about each. Raises KubernetesError."""
     rules = needed(foundation, view)
     allowed = await asyncio.gather(
         *(
-            kubernetes.allowed(rule.verb, rule.group, rule.resource, subresource=rule.subresource, name=rule.name)
+            writer.allowed(rule.verb, rule.group, rule.resource, subresource=rule.subresource, name=rule.name)
             for rule in rules
         )
     )

@@ -7,8 +7,9 @@ docs/safety.md has the argument.
 import asyncio
 import logging
 from functools import partial
+from http import HTTPStatus
 
-from exporter.kubernetes.api import PODS, KubernetesError, NotFoundError
+from exporter.kubernetes.api import PODS, ApiError, KubernetesError, NotFoundError
 from exporter.kubernetes.objects import Pod
 from webhook.record.changes import settle_pod
 from webhook.record.journal import Outcome, PodRecord, PodState
@@ -111,7 +112,7 @@ class Deletion:
                 timeout=self._context.timings.delete,
             )
         except KubernetesError as error:
-            if is_final(error):
+            if is_final(error) and not _unauthorized(error):
                 raise EndRun(Verdict(Outcome.FAILED, RunReason.DELETE_REFUSED, str(error), pod.name)) from error
             log.warning("delete not answered", extra=fields | {"error": str(error)})
             await asyncio.sleep(self._context.timings.retry_first)
@@ -201,6 +202,11 @@ class Deletion:
     def _current(self, uid: str) -> PodRecord:
         """The pod as it is on record now."""
         return next(pod for pod in self._execution.run.pods if pod.uid == uid)
+
+
+def _unauthorized(error: KubernetesError) -> bool:
+    """A token may just have been renewed: the next read renews the credentials, and the DELETE is sent again."""
+    return isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED
 
 
 def _find(view: View, pod: PodRecord) -> Pod | None:

@@ -1,14 +1,12 @@
-"""The way to an API server over HTTP: what each answer becomes, and what each lack of one does."""
+"""Reading from an API server: what each answer becomes, and what each lack of one does."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 
 from exporter.kubernetes.api import (
@@ -22,79 +20,11 @@ from exporter.kubernetes.api import (
     NotFoundError,
     WatchEvent,
 )
-from exporter.kubernetes.client import ApiReader, Connection, Connections
+from exporter.kubernetes.client import ApiReader
+from exporter.kubernetes.connection import Connection
 from exporter.kubernetes.objects import Pod
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-POD = {"metadata": {"name": "diego-api-0", "uid": "u", "resourceVersion": "7"}, "unknown": {"field": [1]}}
-
-
-def kubeconfig(path: Path, url: str, **user: Any) -> Path:
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "a", "cluster": {"server": url}}],
-        "users": [{"name": "a", "user": user}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-        "current-context": "a",
-    }
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-class Api:
-    """A reader, the server that it asks, and what both saw."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.requests: list[web.Request] = []
-        self.counted: list[tuple[str, str]] = []
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        return await self.handler(request)
-
-    @asynccontextmanager
-    async def reader(self, folder: Path, **user: Any) -> AsyncIterator[ApiReader]:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        connection = Connection(kubeconfig=str(kubeconfig(folder / "kubeconfig", url, **user)))
-        try:
-            yield ApiReader(connection, namespace="cf", observe=lambda verb, code: self.counted.append((verb, code)))
-        finally:
-            await connection.close()
-            await runner.cleanup()
-
-
-def says(body: object, *, status: int = 200) -> Handler:
-    async def handler(_request: web.Request) -> web.StreamResponse:
-        text = body if isinstance(body, str) else json.dumps(body)
-        return web.Response(status=status, text=text)
-
-    return handler
-
-
-def streams(*lines: object, then: float = 0.0, abort: bool = False) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        for line in lines:
-            await response.write((line if isinstance(line, str) else json.dumps(line)).encode() + b"\n")
-        await asyncio.sleep(then)
-        if abort and request.transport is not None:
-            request.transport.abort()
-        return response
-
-    return handler
-
-
-def event(type_: str, /, **body: Any) -> dict[str, Any]:
-    return {"type": type_, "object": body}
+from exporter.kubernetes.transport import HttpTransport
+from tests.support.apis import POD, Api, Handler, event, kubeconfig, says, streams
 
 
 async def watched(reader: ApiReader, *, silence: float = 5.0) -> list[WatchEvent[Pod]]:
@@ -155,6 +85,47 @@ async def test_the_page_of_a_proxy_is_no_answer(tmp_path: Path) -> None:
             await reader.list(PODS)
 
 
+UNDECODABLE = {
+    "not UTF-8": b'{"metadata": {"resourceVersion": "\xff"}, "type": "\xff", "message": "\xff"}',
+    "without end": b'{"unknown": ' + b"[" * 100_000,
+    "not JSON": b"nonsense",
+}
+
+
+@pytest.mark.parametrize("body", UNDECODABLE.values(), ids=UNDECODABLE.keys())
+async def test_a_body_that_cannot_be_decoded_is_no_answer(tmp_path: Path, body: bytes) -> None:
+    async def success(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body)
+
+    async def failure(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, status=500)
+
+    async def missing(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, status=404)
+
+    api = Api(success)
+    async with api.reader(tmp_path) as reader:
+        for asked in (reader.get(PODS, "x"), reader.list(PODS), watched(reader)):
+            with pytest.raises(ApiUnreachableError, match="not an answer of Kubernetes"):
+                await asked
+        api.handler = failure
+        with pytest.raises(ApiError, match="500 Internal Server Error"):
+            await reader.get(PODS, "x")
+        api.handler = missing
+        with pytest.raises(ApiUnreachableError, match="not an answer of Kubernetes: 404"):
+            await reader.get(PODS, "x")
+
+
+async def test_the_clock_of_the_server_is_that_of_its_latest_answer(tmp_path: Path) -> None:
+    async def handler(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"items": []}, headers={"Date": "Sat, 31 Jan 2026 03:04:05 GMT"})
+
+    async with Api(handler).reader(tmp_path) as reader:
+        assert reader.server_time is None
+        await reader.list(PODS)
+        assert reader.server_time == datetime(2026, 1, 31, 3, 4, 5, tzinfo=UTC).timestamp()
+
+
 async def test_a_request_has_a_deadline(tmp_path: Path) -> None:
     async def hang(_request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(60)
@@ -163,7 +134,7 @@ async def test_a_request_has_a_deadline(tmp_path: Path) -> None:
     api = Api(hang)
     async with api.reader(tmp_path) as reader:
         with pytest.raises(ApiUnreachableError, match="timed out"):
-            await reader.request("list", "GET", "/", timeout=0.1)
+            await reader.read("list", "/", timeout=0.1)
 
     assert api.counted == [("list", "timeout")]
 
@@ -171,7 +142,7 @@ async def test_a_request_has_a_deadline(tmp_path: Path) -> None:
 async def test_a_server_that_refuses(tmp_path: Path) -> None:
     counted: list[tuple[str, str]] = []
     connection = Connection(kubeconfig=str(kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")))
-    reader = ApiReader(connection, namespace="cf", observe=lambda *each: counted.append(each))
+    reader = ApiReader(HttpTransport(connection), namespace="cf", observe=lambda *each: counted.append(each))
     with pytest.raises(ApiUnreachableError):
         await reader.list(PODS)
     with pytest.raises(ApiUnreachableError):
@@ -179,21 +150,6 @@ async def test_a_server_that_refuses(tmp_path: Path) -> None:
     await connection.close()
 
     assert counted == [("list", "error"), ("watch", "error")]
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "a: [", "just text", "clusters: 3", "apiVersion: v1\nkind: Config\ncurrent-context: gone\n", "\x00"],
-)
-async def test_a_kubeconfig_that_is_none_is_no_answer_either(tmp_path: Path, content: str) -> None:
-    """It is read anew at the next request, so that a program goes on once it was mended."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(content)
-    connection = Connection(kubeconfig=str(path))
-    reader = ApiReader(connection, namespace="cf")
-    with pytest.raises(ApiUnreachableError, match="kubeconfig: "):
-        await reader.list(PODS)
-    await connection.close()
 
 
 async def test_a_watch(tmp_path: Path) -> None:
@@ -281,67 +237,3 @@ async def test_a_watch_that_is_left_is_closed(tmp_path: Path) -> None:
             async for _ in events:
                 break
         await asyncio.wait_for(left.wait(), 5)
-
-
-async def test_after_a_401_the_credentials_are_read_anew(tmp_path: Path) -> None:
-    """A token may have been renewed on disk; one that stays wrong is not read at each request."""
-    wanted = "old"
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        known = request.headers.get("Authorization") == f"Bearer {wanted}"
-        return await says({"items": []} if known else {}, status=200 if known else 401)(request)
-
-    api = Api(handler)
-    async with api.reader(tmp_path, token="old") as reader:
-        await reader.list(PODS)
-        wanted = "new"
-        url = str(api.requests[0].url.origin())
-        kubeconfig(tmp_path / "kubeconfig", url, token="new")
-        await asyncio.gather(*(reader.list(PODS) for _ in range(3)))
-        asked = len(api.requests)
-
-        wanted = "newer"
-        with pytest.raises(ApiError, match="401"):
-            await reader.list(PODS)
-        assert len(api.requests) == asked + 1
-
-    assert {code for _, code in api.counted[:-1]} == {"200"}
-
-
-async def test_whether_something_is_allowed_is_asked(tmp_path: Path) -> None:
-    api = Api(says({"status": {"allowed": True}}))
-    bodies = []
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        bodies.append(await request.json())
-        return await says({"status": {"allowed": True}})(request)
-
-    api.handler = handler
-    async with api.reader(tmp_path) as reader:
-        assert await reader.allowed("delete", "", "pods", name="diego-api-0")
-
-    assert bodies[0]["spec"]["resourceAttributes"] == {
-        "namespace": "cf",
-        "verb": "delete",
-        "group": "",
-        "resource": "pods",
-        "name": "diego-api-0",
-    }
-
-
-async def test_foundations_on_one_cluster_share_its_connection() -> None:
-    connections = Connections()
-    first = connections.connection(kubeconfig="a", context=None)
-
-    assert connections.connection(kubeconfig="a", context=None) is first
-    assert connections.connection(kubeconfig="a", context="b") is not first
-    await connections.close()
-
-
-async def test_many_watches_fit_on_one_connection(tmp_path: Path) -> None:
-    """The library's pool holds 100; each watch takes one."""
-    api = Api(streams(event("ADDED", **POD), then=0.5))
-    async with api.reader(tmp_path) as reader:
-        found = await asyncio.wait_for(asyncio.gather(*(watched(reader) for _ in range(150))), 20)
-
-    assert [len(each) for each in found] == [1] * 150
