@@ -108,7 +108,7 @@ class Observer:
         newest = runs[0]
         if self.run is None or self.run["id"] != newest["id"]:
             self._steps = 0
-            by = f", asked by {newest['asked_by']}" if newest.get("asked_by") else ""
+            by = f", requested by {newest['requested_by']}" if newest.get("requested_by") else ""
             self._tell(f"webhook: run {newest['id']} begins{by}", newest["started"])
         for step in newest["steps"][self._steps :]:
             if not step.get("ended"):
