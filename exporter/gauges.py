@@ -25,7 +25,7 @@ class ViewAt:
 
     @property
     def fresh(self) -> bool:
-        """Whether the Kubernetes part of the view is at most `staleness` old. All gauges about pods are absent otherwise."""
+        """Whether the Kubernetes part of the view is at most `staleness` old. If not, all gauges of pods are absent."""
         synced_at = self.view.synced_at
         return synced_at is not None and self.now - synced_at <= self.foundation.staleness
 

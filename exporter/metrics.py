@@ -65,7 +65,7 @@ class Instruments:
         )
         self._requests = Counter(
             "diego_kubernetes_requests_total",
-            "Number of requests to the API server, by verb and HTTP status code (`timeout` or `error` without a response).",
+            "Number of requests to the API server, by verb and HTTP status code (timeout or error without a response).",
             ("foundation", "verb", "code"),
             registry=registry,
         )
