@@ -2,8 +2,8 @@
 
 Two rules:
 
-- Absent means unknown. A value shown as "now" is an *instant* query, because the last value of a range query would still
-  show what was true before the series disappeared; no data is shown as `unknown`, in its own colour.
+- Absent means unknown. A value shown as "now" is an *instant* query, because a range query would still
+  show the value from before the series disappeared; no data is shown as `unknown`, in its own colour.
 - Only plain value mappings, thresholds and transformations of Grafana's core, so that versions 10 and 11 agree.
 """
 
