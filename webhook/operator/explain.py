@@ -23,10 +23,10 @@ def explain_lines(foundation: Foundation) -> list[str]:
         f"3. Exec into {api}-0, and up to two more ready {api} pods.",
         f"4. There, {confirm.attempts} times, {confirm.interval:g} s apart: does it reach the BBS?",
         f"     {check}",
-        "   Every attempt from every pod must end as refused, timed out or without a route; else nothing is deleted.",
+        "   Every attempt from every pod must be refused, time out or have no route; else nothing is deleted.",
         "   Then save the logs of the pods to be deleted, because the restart destroys them.",
-        "5. Delete the pods, by UID; Kubernetes recreates them. Not if a BBS still accepts connections, two are active,",
-        f"   a rollout is in progress, or it is not allowed (pause, breaker, more than {remediation.max_pods} pods).",
+        "5. Delete the pods, by UID; Kubernetes recreates them. Not if a BBS accepts connections, two are active,",
+        f"   a rollout is in progress, or it is refused (pause, breaker, more than {remediation.max_pods} pods).",
     ]
     lines += [f"     kubectl delete pod -n {namespace} {name}-0   # and {name}-1, …" for name in foundation.restart]
     if len(foundation.restart) > 1:
