@@ -1,7 +1,7 @@
-"""The marks on every graph: when a run was under way, how it ended, and (off by default) when an alert fired.
+"""The marks on every graph: when a run was in progress, how it ended, and (off by default) when an alert fired.
 
-Grafana draws a series that is above zero as a region, from its first point to its last: that is a run. A run's end is
-told by a series whose *value* is the moment, so that even a run between two scrapes is marked, and at the right place.
+Grafana draws a series above zero as a region, from its first point to its last: that is a run. The end of a run is
+marked by a series whose *value* is its time, so a run between two scrapes is marked too, at the right place.
 """
 
 from grafana_foundation_sdk.models import dashboard as model
@@ -41,7 +41,7 @@ def annotations() -> list[model.AnnotationQuery]:
             name="Run",
             expr=latest("diego_remediation_run_in_progress"),
             color="blue",
-            text="{{foundation}}: a run of the remediation is in progress",
+            text="{{foundation}}: a run is in progress",
         ),
         PrometheusAnnotation(
             name="Run ended",

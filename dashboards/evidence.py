@@ -1,4 +1,4 @@
-"""What the exporter sees: a foundation as it is now, the BBS's reachability, every diego-api pod, the view's age."""
+"""What the exporter observes: a foundation now, the BBS's reachability, every diego-api pod, the view's age."""
 
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common
@@ -24,53 +24,53 @@ _EXACTLY_ONE = thresholds(RED, (1, GREEN), (2, RED))
 _YES = thresholds(RED, (1, GREEN))
 _NONE_MISSING = thresholds(GREEN, (1, RED))
 
-# In seconds. The API server's bookmarks come about once a minute; a view without any for longer is lost.
+# In seconds. A healthy view is at most 40 s old: each watch gets a bookmark at least every 30 s.
 _AGE = thresholds(GREEN, (60, YELLOW), (120, RED))
 
 
 def now_panels() -> list[stat.Panel]:
-    """Whether it is broken at this moment: the line that is repeated for each foundation."""
+    """Whether it is broken now: the row that is repeated for each foundation."""
     missing = f"{latest('diego_cloud_controller_pods_desired')} - {latest('diego_cloud_controller_pods_ready')}"
     return [
         now(
             "BBS reachable",
             "A TCP connect from the exporter to the BBS. Red: `cf push` fails with CF-StagerUnavailable (170010);"
-            " running apps go on. Let the remediation work; where it does not, run `diego-runbook check FOUNDATION`."
-            " Unknown: the probe proved nothing, or no exporter is up; see *The programs*.",
+            " running apps keep running. Let the remediation work; if it does not, run `diego-runbook check"
+            " FOUNDATION`. Unknown: the probe is inconclusive, or no exporter is up; see *The programs*.",
             latest("diego_bbs_tcp_reachable", where=EXPORTER),
             levels=_YES,
             texts={0: ("unreachable", RED), 1: ("reachable", GREEN)},
         ),
         now(
             "Active leaders",
-            "diego-api pods that carry the active label. Exactly one is right. Red, none: nobody holds the lock; is"
-            " Locket's database up? Red, two or more: a failover for some seconds, else a split brain or a stale"
-            " label; compare with the serving pods, and never restart before a person has looked.",
+            "Number of diego-api pods that carry the active label. It should be one. Red, none: no BBS holds the lock;"
+            " check Locket's database. Red, two or more: for a few seconds a failover, otherwise a split brain or a"
+            " stale label; compare with the serving pods, and do not restart before a person has checked.",
             latest("diego_bbs_active_leaders"),
             levels=_EXACTLY_ONE,
             texts={0: ("none", RED)},
         ),
         now(
             "Serving pods",
-            "diego-api pods that accept on their own address: who really leads, whatever the label says. Exactly"
-            " one is right. Red, none: no BBS got the lock; a restart helps if the database is up. Red, two or more:"
-            " a split brain; a person decides which one stays.",
+            "Number of diego-api pods that accept connections at their own address, with or without the label. It"
+            " should be one. Red, none: no BBS got the lock; a restart helps if the database is up. Red, two or more:"
+            " a split brain; a person must decide which pod to keep.",
             latest("diego_bbs_serving_pods"),
             levels=_EXACTLY_ONE,
             texts={0: ("none", RED)},
         ),
         now(
             "diego-api",
-            "Whether enough diego-api pods are fully ready. Ready says nothing about leadership. Red: see which pod"
-            " and which container below, then `kubectl describe` that pod.",
+            "Whether enough diego-api pods are fully ready. Readiness says nothing about leadership. Red: find the pod"
+            " and the container below, then `kubectl describe` that pod.",
             latest("diego_api_ready"),
             levels=_YES,
             texts={0: ("not ready", RED), 1: ("ready", GREEN)},
         ),
         now(
             "Age of the view",
-            "How long ago the exporter last knew the foundation's pods to be as shown. Red: the Kubernetes API does"
-            " not answer the exporter, so trust none of the pods' values; check the API server and the exporter's"
+            "Time since the exporter last confirmed the state of the foundation's pods. Red: the Kubernetes API does"
+            " not answer the exporter, so do not trust the values of pods; check the API server and the exporter's"
             " log.",
             f"time() - {latest('diego_kubernetes_last_sync_timestamp_seconds')}",
             levels=_AGE,
@@ -78,8 +78,9 @@ def now_panels() -> list[stat.Panel]:
         ),
         now(
             "Cloud Controller",
-            "How many of its pods are not fully ready. Red: the remediation asks the ready ones whether they reach"
-            " the BBS, and proves nothing without any; mend the Cloud Controller (`kubectl get pod`) before Diego.",
+            "Number of its pods that are not fully ready. Red: a run checks from the ready ones whether they reach the"
+            " BBS, and cannot prove anything if there are none; repair the Cloud Controller (`kubectl get pod`) before"
+            " Diego.",
             missing,
             levels=_NONE_MISSING,
             texts={0: ("all ready", GREEN)},
@@ -94,11 +95,11 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
     return [
         timeline(
             "Alerts",
-            "diego-medic's alerts. Red, one fires: its `runbook_url` says what to do; those with"
-            " `remediation=restart-diego-api` are worked on by the webhook. Empty also where Prometheus did not load"
-            " the rules.",
+            "The alerts of diego-medic. Red, firing: its `runbook_url` says what to do; those with"
+            " `remediation=restart-diego-api` are handled by the webhook. Also empty if Prometheus did not load the"
+            " rules.",
             [
-                # One line for an alert on its whole way: without an aggregation, pending and firing are two series.
+                # One line for each alert: without an aggregation, pending and firing are two series.
                 Query(
                     expr=f'max by (alertname, foundation) (ALERTS{{alertstate="pending", {of_alerts}}} * 1'
                     f' or ALERTS{{alertstate="firing", {of_alerts}}} * 2)',
@@ -110,10 +111,9 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         timeline(
             "Reachable",
-            "The BBS from the exporter and, during a run, from inside the Cloud Controller; Locket's database where"
-            " it is configured. Red BBS, green database: the incident that a restart mends. Red database: mend it"
-            " first, no BBS can lead without it. The two vantages disagree: look at the Service and the network"
-            " between them.",
+            "The BBS from the exporter and, during a run, from inside the Cloud Controller; Locket's database if it is"
+            " configured. Red BBS, green database: the incident that a restart repairs. Red database: repair it first,"
+            " no BBS can lead without it. The two vantages disagree: check the Service and the network between them.",
             [
                 Query(
                     expr=latest("diego_bbs_tcp_reachable", by="foundation, vantage"),
@@ -125,9 +125,9 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         series(
             "Probes by result",
-            "How the probes of the BBS end. Refused: the address answers, nobody listens. Timeout or unreachable:"
-            " the way there is broken. Dns: no endpoint, or no DNS. Reset and tls: something listens and hangs up;"
-            " check the certificates. Error: none of these; read the exporter's log.",
+            "Probes of the BBS by result. Refused: the address answers, nothing listens. Timeout or unreachable: the"
+            " network is broken. Dns: no endpoint, or no DNS. Reset and tls: something listens and closes the"
+            " connection; check the certificates. Error: none of these; read the exporter's log.",
             [
                 Query(
                     expr=f"{rate('diego_bbs_probes_total', by='foundation, vantage, result')} > 0",
@@ -139,8 +139,8 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         series(
             "Duration of probes",
-            "Median and 99th percentile. Above a second: the BBS or the network is overloaded, and time-outs are"
-            " near; look at the BBS's own metrics before you restart anything.",
+            "Median and 99th percentile. Above one second: the BBS or the network is overloaded, and time-outs may"
+            " follow; check the BBS's own metrics before you restart anything.",
             [
                 Query(
                     expr=f"histogram_quantile({quantile}, "
@@ -156,38 +156,37 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
 
 
 def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
-    """Which pod leads, serves, is ready; a gap means that the pod is gone or nothing is known of it."""
+    """Which pod leads, serves, is ready; a gap means that the pod does not exist or is unknown."""
     pod = "foundation, pod"
     legend = "{{foundation}} {{pod}}"
     count = [("desired", "desired"), ("ready", "ready"), ("terminating", "terminating")]
     return [
         timeline(
             "Leader by label",
-            "Which pod carries the active label. One at a time is right. None green for more than a minute: nobody"
-            " leads. Green here and not serving below: the label is stale.",
+            "Which pod carries the active label. It should be one at a time. None green for more than a minute: there"
+            " is no leader. Green here but not serving below: the label is stale.",
             [Query(expr=latest("diego_api_pod_active", by=pod), legend=legend)],
             texts={0: ("passive", BLUE), 1: ("active", GREEN)},
         ),
         timeline(
             "Serving",
-            "Which pod accepts connections on its own address; a passive one does not listen, by design. None"
-            " green: no BBS holds the lock; see whether the database is up. Two green for more than some seconds: a"
-            " split brain; do not restart, a person decides. Green here and passive above: the Service does not lead"
-            " to the leader.",
+            "Which pod accepts connections at its own address; a passive one does not listen, by design. None green:"
+            " no BBS holds the lock; check the database. Two green for more than a few seconds: a split brain; do not"
+            " restart, a person must decide. Green here but passive above: the Service does not route to the leader.",
             [Query(expr=latest("diego_api_pod_serving", by=pod), legend=legend)],
             texts={0: ("not listening", BLUE), 1: ("serving", GREEN)},
         ),
         timeline(
             "Fully ready",
-            "Running, with every container ready. Red for more than some minutes: `kubectl describe` the pod and"
-            " read the logs of the container that is not ready.",
+            "Running, with every container ready. Red for more than a few minutes: `kubectl describe` the pod and read"
+            " the logs of the container that is not ready.",
             [Query(expr=latest("diego_api_pod_ready", by=pod), legend=legend)],
             texts={0: ("not ready", RED), 1: ("ready", GREEN)},
         ),
         timeline(
             "Containers that are not ready",
-            "In each diego-api pod: what kubectl's READY column lacks. Red: that many are not ready; `kubectl logs"
-            " --previous` tells why one restarted.",
+            "In each diego-api pod, as in kubectl's READY column. Red: that many are not ready; `kubectl logs"
+            " --previous` shows why one restarted.",
             [
                 Query(
                     expr=f"{latest('diego_api_pod_containers', by=pod)}"
@@ -202,15 +201,15 @@ def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         series(
             "Restarts of containers",
-            "Since each pod was made; a step up is a restart. Steps again and again: the container crashes, which"
-            " another restart of the pod does not mend; read `kubectl logs --previous`.",
+            "Since each pod was created; a step up is a restart. Repeated steps: the container crashes, and another"
+            " restart of the pod does not help; read `kubectl logs --previous`.",
             [Query(expr=latest("diego_api_pod_container_restarts_total", by=pod), legend=legend)],
             decimals=0,
         ),
         series(
             "diego-api pods",
-            "Ready below desired for more than some minutes: see which pod above. Terminating for more than its"
-            " grace period: its node is probably gone; a person must remove the pod.",
+            "Ready below desired for more than a few minutes: find the pod above. Terminating for more than its grace"
+            " period: its node is probably down; a person must remove the pod.",
             [
                 Query(expr=latest(f"diego_api_pods_{name}"), legend=f"{{{{foundation}}}}: {text}")
                 for name, text in count
@@ -220,7 +219,7 @@ def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         series(
             "Cloud Controller pods",
             "Ready below desired: the Cloud Controller itself is degraded. With none ready the remediation cannot"
-            " prove that the BBS is unreachable, and does nothing; mend these pods first.",
+            " prove that the BBS is unreachable, and does nothing; repair these pods first.",
             [
                 Query(expr=latest(f"diego_cloud_controller_pods_{name}"), legend=f"{{{{foundation}}}}: {name}")
                 for name in ("desired", "ready")
@@ -231,13 +230,13 @@ def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
 
 
 def view_panels() -> list[statetimeline.Panel | timeseries.Panel]:
-    """How far what is shown above can be trusted."""
+    """Whether the rows above can be trusted."""
     return [
         series(
             "Age of what is known",
-            "Since the last word from Kubernetes, and since the last probe of the BBS; the freshest of all"
-            " exporters. Above the red line: what the panels show is old. Check the Kubernetes API, then the"
-            " exporter's log.",
+            "Time since the last update from Kubernetes, and since the last probe of the BBS; the newest of all"
+            " exporters. Above the red line: the panels show old values. Check the Kubernetes API, then the exporter's"
+            " log.",
             [
                 Query(
                     expr=f"time() - {latest('diego_kubernetes_last_sync_timestamp_seconds')}",
@@ -253,9 +252,9 @@ def view_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         series(
             "Requests to Kubernetes by code",
-            "What the exporters ask. Codes 401 and 403: credentials or permissions, see the Roles in docs/. 429, 5xx,"
-            " timeout and error: the API server is overloaded, down or out of reach. 410 now and then is normal: a"
-            " watch starts anew.",
+            "Requests of the exporters. Codes 401 and 403: credentials or permissions, see docs/install.md. 429, 5xx,"
+            " timeout and error: the API server is overloaded, down or unreachable. An occasional 410 is normal: a"
+            " watch restarts.",
             [
                 Query(
                     expr=f"{rate('diego_kubernetes_requests_total', by='foundation, verb, code')} > 0",
@@ -267,8 +266,8 @@ def view_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         timeline(
             "In sync, by exporter",
-            "Whether each exporter's watch of the foundation is alive. All red: its API server does not answer. One"
-            " red: that exporter cannot reach it; read its log. Its last values stand for `staleness` and then go.",
+            "Whether the watches of each exporter are in sync. All red: the API server does not answer. One red: that"
+            " exporter cannot reach it; read its log. Its last values are kept for `staleness` and are then absent.",
             [
                 Query(
                     expr=latest("diego_kubernetes_synced", by="foundation, instance"),

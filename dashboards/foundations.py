@@ -1,11 +1,11 @@
-"""The dashboard *Diego foundations*: what each foundation's Diego is doing, what was seen, and what was done about it.
+"""The dashboard *Diego foundations*: the state of each foundation's Diego, the evidence, and the remediation.
 
-From top to bottom it answers what an operator asks during the incident: is it broken now (a row for each foundation),
-since when and how do we know, which pod leads, can the view be trusted, what does the remediation do, and are the
-programs themselves alive. Each description ends in what to do when the panel is red.
+The rows answer what an operator asks during an incident, from top to bottom: is it broken now (a row for each
+foundation), since when and how do we know, which pod leads, can the view be trusted, what does the remediation do, and
+do the programs run. Each description says what to do when the panel is red.
 
-Two exporters and several webhooks tell the same state: it is aggregated with `max`. What each of them did itself is
-summed. A pod's restarts are state, although a counter: summed over two exporters they would be told twice.
+All exporters and all webhooks export the same state: it is aggregated with `max`. Events of each replica are summed. A
+pod's restarts are state, although a counter: summed over two exporters they would count twice.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from dashboards.panels import DATASOURCE
 
 UID = "diego-foundations"
 
-# Grafana 10.0's: a newer Grafana migrates what it loads, and passes over the migrations of still older panels.
+# Grafana 10.0's: a newer Grafana migrates what it loads, and skips the migrations of older panels.
 SCHEMA_VERSION = 38
 PLUGIN_VERSION = "10.0.0"
 
@@ -33,9 +33,8 @@ def build() -> model.Dashboard:
         dashboard_builder.Dashboard("Diego foundations")
         .uid(UID)
         .description(
-            "Diego's BBS on each Cloud Foundry foundation: who leads, who serves, whether the Cloud Controller can"
-            " reach it, and what diego-medic does about it. Purple and 'unknown' mean that nothing is known, never"
-            " zero."
+            "Diego's BBS on each Cloud Foundry foundation: which pod leads, which pod serves, whether the Cloud"
+            " Controller can reach it, and what diego-medic does. Purple and 'unknown' mean unknown, never zero."
         )
         .tags(["cloud-foundry", "diego", "diego-medic"])
         .timezone("browser")
@@ -87,8 +86,8 @@ def _datasource() -> dashboard_builder.DatasourceVariable:
 
 
 def _foundation() -> dashboard_builder.QueryVariable:
-    # Either program names the foundations: one whose exporter died stays listed, with `unknown` in its row.
-    # The list is for the time range shown, so it also outlives both for as long as that reaches back.
+    # Both programs name the foundations: one whose exporter is down stays listed, with `unknown` in its row.
+    # The list covers the time range of the dashboard, so a foundation also stays listed when both are down.
     query = 'label_values({__name__=~"diego_foundation_info|diego_remediation_mode"}, foundation)'
     return (
         dashboard_builder.QueryVariable("foundation")

@@ -1,9 +1,9 @@
 """The house style of the dashboards: one function for each kind of panel, and the PromQL that all of them share.
 
-Two rules stand behind the choices here:
+Two rules:
 
-- Absent means unknown. What is shown as "now" is an *instant* query, since a range query's last value would keep
-  showing what was true before the series went away; no data reads `unknown`, in a colour of its own.
+- Absent means unknown. A value shown as "now" is an *instant* query, because a range query would still
+  show the value from before the series disappeared; no data is shown as `unknown`, in its own colour.
 - Only plain value mappings, thresholds and transformations of Grafana's core, so that versions 10 and 11 agree.
 """
 
@@ -31,12 +31,12 @@ Mappings: TypeAlias = Mapping[int, tuple[str, str]]
 
 
 def latest(metric: str, *, by: str = "foundation", where: str = "") -> str:
-    """The state that a gauge tells, for each `by`: every replica tells the same, and one that knows is enough."""
+    """The state in a gauge, for each `by`: all replicas export the same, and one with data is enough."""
     return f"max by ({by}) ({metric}{selector(where)})"
 
 
 def rate(metric: str, *, by: str, where: str = "") -> str:
-    """What the replicas did together, each second."""
+    """Events per second, summed over the replicas."""
     return f"sum by ({by}) (rate({metric}{selector(where)}[$__rate_interval]))"
 
 

@@ -1,4 +1,4 @@
-"""What the webhook does about it, and whether the programs themselves are alive."""
+"""What the webhook does, and whether the programs themselves run."""
 
 from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common
@@ -34,7 +34,7 @@ _STATES = (
 
 
 def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Panel]:
-    """State first, then what was decided and done."""
+    """First the state, then decisions and runs."""
     # Before the first disruptive run there is no such series: where the journal is known at all, that is no cooldown.
     cooldown = (
         f"clamp_min({latest('diego_remediation_cooldown_end_timestamp_seconds')} - time(), 0)"
@@ -43,10 +43,10 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
     return [
         lines(
             "Remediation now",
-            "Red, breaker open: too many restarts without lasting success; find the cause, then `diego-runbook"
-            " reset FOUNDATION`. Paused: `diego-runbook resume FOUNDATION` when the work is done. Awaiting approval:"
-            " look at `diego-runbook show RUN`, then `diego-runbook approve RUN`. All unknown: no webhook is up, or"
-            " it cannot read its journal.",
+            "Red, breaker open: too many restarts did not last; find the cause, then `diego-runbook reset FOUNDATION`."
+            " Paused: `diego-runbook resume FOUNDATION` when the work is done. Awaiting approval: look at"
+            " `diego-runbook show RUN`, then `diego-runbook approve RUN`. All unknown: no webhook is up, or it cannot"
+            " read its journal.",
             [
                 Column(
                     title="mode",
@@ -69,8 +69,8 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         timeline(
             "Remediation over time",
-            "Red, breaker open: no run starts until a person finds the cause and resets it. Yellow for long: a run"
-            " is wanted and held back by the cooldown; it is decided again when that ends.",
+            "Red, breaker open: no run starts until a person finds the cause and resets it. Yellow for long: a request"
+            " is queued until the cooldown ends, and is then decided again.",
             [
                 # The number of the state as the value, so that each has a word and a colour of its own.
                 Query(
@@ -87,9 +87,9 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         lines(
             "Last run of each outcome",
-            "From the journal, so it outlives the webhook. `failed`: a person must look; `diego-runbook history"
-            " FOUNDATION` and `show RUN` name the check and the pod. `unproven` or `refused`: nothing was deleted,"
-            " and the reason says why. Empty: no run was ever made.",
+            "From the journal, so it survives restarts of the webhook. `failed`: a person must act; `diego-runbook"
+            " history FOUNDATION` and `show RUN` name the check and the pod. `unproven` or `refused`: nothing was"
+            " deleted, and the reason says why. Empty: there was no run.",
             [Column(title="when", expr=LAST_RUN, unit="dateTimeFromNow")],
             keys=["foundation", "outcome"],
             join="foundation",
@@ -98,8 +98,8 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         series(
             "Runs by outcome",
-            "How the runs of the webhooks ended. `failed`, `unproven` or `refused` again and again: the remediation"
-            " does not help; take over with `diego-runbook check FOUNDATION`.",
+            "Runs of the webhooks by outcome. Repeatedly `failed`, `unproven` or `refused`: the remediation does not"
+            " help; take over with `diego-runbook check FOUNDATION`.",
             [
                 Query(
                     expr=f"{_number_of('diego_remediation_runs_total', by='foundation, outcome')} > 0",
@@ -112,8 +112,8 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         series(
             "Decisions by reason",
-            "What was decided on each request. `refuse` with cooldown or retry passes by itself; with any other"
-            " reason a person must act: the reasons are explained in docs/.",
+            "The decision on each request. `refuse` with cooldown or retry is temporary; with any other reason a"
+            " person must act: docs/runs.md explains the reasons.",
             [
                 Query(
                     expr=f"{_number_of('diego_remediation_decisions_total', by='foundation, decision, reason')} > 0",
@@ -126,8 +126,8 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         series(
             "Steps by result",
-            "How the steps of the runs ended: the first one that is not ok is where the run stopped; `diego-runbook"
-            " show RUN` has its detail.",
+            "Steps of the runs by result. The run stopped at the first one that is not ok; `diego-runbook show RUN`"
+            " has the details.",
             [
                 Query(
                     expr=f"{_number_of('diego_remediation_steps_total', by='foundation, step, result')} > 0",
@@ -140,8 +140,8 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         series(
             "Duration of steps",
-            "The mean of the steps that ended within the interval; a healed incident is mostly `await-ready`. That"
-            " one for many minutes: a pod is stuck; see *diego-api, pod by pod*.",
+            "Mean duration of the steps that ended within the interval; normally `await-ready` takes longest. If it"
+            " takes many minutes, a pod is stuck; see *diego-api, pod by pod*.",
             [
                 # A run is rare: a quantile of one observation is a bucket's border, its mean is the observation.
                 Query(
@@ -156,7 +156,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
         ),
         timeline(
             "Who acts, by webhook",
-            "The replica that holds the lease and so executes runs. One green for each foundation is right. None:"
+            "The replica that holds the lease and executes runs. There should be one green for each foundation. None:"
             " no run can start; check the webhooks' logs and their permission on the Lease.",
             [
                 Query(
@@ -164,7 +164,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
                     legend="{{foundation}} by {{instance}}",
                 )
             ],
-            texts={0: ("stands by", BLUE), 1: ("leads", GREEN)},
+            texts={0: ("standby", BLUE), 1: ("leads", GREEN)},
             height=8,
             span=12,
         ),
@@ -172,7 +172,7 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
 
 
 def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Panel]:
-    """The exporters and webhooks themselves; most of it concerns no foundation."""
+    """The exporters and webhooks themselves, mostly without the label `foundation`."""
     kinds = ("exporter", "webhook")
     reload_at = " or ".join(
         f"max by (instance) (diego_{kind}_config_last_reload_success_timestamp_seconds)" for kind in kinds
@@ -180,16 +180,16 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
     return [
         timeline(
             "Scraped",
-            "Whether Prometheus reaches the programs. Red or missing: the foundations' values above go unknown, or"
-            " no alert is worked on; see `kubectl get pod` and the program's log.",
+            "Whether Prometheus reaches the programs. Red or missing: the values above become unknown, or no alert is"
+            " handled; check `kubectl get pod` and the program's log.",
             [Query(expr=f"max by (job, instance) (up{{{_JOBS}}})", legend="{{job}} {{instance}}")],
             texts={0: ("down", RED), 1: ("up", GREEN)},
             span=12,
         ),
         timeline(
             "Config as it is on disk",
-            "Whether the last reload worked. Red: the program goes on with the config that it had; `--config.check`"
-            " names every mistake with file and line.",
+            "Whether the last reload worked. Red: the program still uses the previous config; `--config.check` reports"
+            " every problem with file and line.",
             [
                 Query(
                     expr=f"max by (job, instance) (diego_{kind}_config_last_reload_successful)",
@@ -215,16 +215,16 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
         ),
         lines(
             "Foundations",
-            "What the exporters are configured with. One is missing: add it to the config, or read the exporter's"
-            " log; nothing watches it, and no alert can fire for it.",
+            "The foundations in the exporters' config. If one is missing, add it to the config, or read the exporter's"
+            " log; it is not monitored, and no alert can fire for it.",
             [Column(title="", expr=latest("diego_foundation_info", by="foundation, profile, namespace"))],
             keys=["foundation", "profile", "namespace"],
             join="foundation",
         ),
         series(
             "Notifications by code",
-            "What the webhooks answered to Alertmanager. 401: the bearer token differs. 400, 413 or 415: something"
-            " else than Alertmanager calls. 503: it could not be put on record, and Alertmanager tries again; check"
+            "Responses of the webhooks to Alertmanager. 401: the bearer token differs. 400, 413 or 415: the caller is"
+            " not Alertmanager. 503: the notification could not be recorded, and Alertmanager sends it again; check"
             " the permission on the ConfigMap and the API server.",
             [
                 Query(
@@ -238,8 +238,8 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
         ),
         series(
             "Alerts by reason",
-            "What became of the alerts inside. Many for an unknown foundation: its name in the rules' labels and in"
-            " the config differ; until they agree nothing is done for it.",
+            "How the alerts in the notifications were handled. Many for an unknown foundation: its name in the alert's"
+            " label and in the config differ; nothing is done for it until they agree.",
             [
                 Query(
                     expr="sum by (status, reason) (increase(diego_webhook_alerts_total[$__rate_interval])) > 0",
@@ -254,11 +254,11 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
 
 
 def _mode() -> str:
-    """The mode as a number, in the order of what it may do: where replicas differ for a moment, the boldest counts."""
+    """The mode as a number, from the least to the most permissive: if replicas differ, the most permissive counts."""
     choices = enumerate((selector(f'mode="{mode}"') for mode in _MODES), start=1)
     return f"max by (foundation) ({' or '.join(f'diego_remediation_mode{of_mode} * {n}' for n, of_mode in choices)})"
 
 
 def _number_of(metric: str, *, by: str) -> str:
-    """How often the replicas did something within the interval, together."""
+    """Number of events within the interval, summed over the replicas."""
     return f"sum by ({by}) (increase({metric}{selector()}[$__rate_interval]))"

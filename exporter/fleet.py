@@ -14,7 +14,7 @@ from exporter.clock import Clock
 from exporter.config.model import Config, Foundation
 from exporter.foundation.observer import Observer
 from exporter.foundation.probe import Dialer, dial_tcp
-from exporter.gauges import Look, expired
+from exporter.gauges import ViewAt, expired
 from exporter.kubernetes.api import Kubernetes
 from exporter.metrics import Instruments
 
@@ -59,11 +59,11 @@ class Fleet:
     def observers(self) -> tuple[Observer, ...]:
         return tuple(member.observer for member in self._members.values())
 
-    def looks(self) -> Iterator[Look]:
+    def looks(self) -> Iterator[ViewAt]:
         """Each foundation as it is seen now."""
         now = self._clock.now()
         for observer in self.observers:
-            yield Look(observer.foundation, observer.view, now)
+            yield ViewAt(observer.foundation, observer.view, now)
 
     def key(self) -> Hashable:
         """Changes whenever what the looks show does, be it by an event or by age."""

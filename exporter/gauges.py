@@ -1,6 +1,6 @@
-"""What a view of a foundation says, as metrics: a name, a help text and a pure function for each.
+"""The gauges of a foundation: for each a name, a help text and a pure function of the view.
 
-Names and meanings are those of docs/metrics.md. A function that yields nothing says: unknown. An unknown is never 0.
+Names and meanings are those of docs/metrics.md. A function that yields no sample means unknown. Unknown is never 0.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,8 +16,8 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A view, whose it is, and the moment (seconds since the epoch) at which somebody looks at it."""
+class ViewAt:
+    """A view of a foundation, and the Unix time at which it is read."""
 
     foundation: Foundation
     view: FoundationView
@@ -25,7 +25,7 @@ class Look:
 
     @property
     def fresh(self) -> bool:
-        """Whether what Kubernetes said still counts: it stands for `staleness` after it was last known to be true."""
+        """Whether the Kubernetes part of the view is at most `staleness` old. If not, all gauges of pods are absent."""
         synced_at = self.view.synced_at
         return synced_at is not None and self.now - synced_at <= self.foundation.staleness
 
@@ -48,177 +48,177 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One metric of a foundation."""
+class Gauge:
+    """One metric of a foundation. No samples: the value is unknown, and the series absent."""
 
     name: str
     help: str
-    samples: Callable[[Look], Samples]
+    samples: Callable[[ViewAt], Samples]
     labels: tuple[str, ...] = ()
     kind: str = "gauge"
 
 
-def expired(look: Look) -> int:
-    """How many parts of a view are no longer shown because of their age: what is shown changes when this does."""
-    view, staleness = look.view, look.foundation.staleness
+def expired(at: ViewAt) -> int:
+    """Number of parts of a view that are older than `staleness`. When it changes, so does what is exported."""
+    view, staleness = at.view, at.foundation.staleness
     ages = [reading.known_at for reading in (view.bbs, view.database, *view.pods.values())]
-    return sum(look.now - known_at > staleness for known_at in ages) + (not look.fresh)
+    return sum(at.now - known_at > staleness for known_at in ages) + (not at.fresh)
 
 
 def _one(value: float | None, *labels: str) -> Samples:
     return () if value is None else ((labels, float(value)),)
 
 
-def _each_pod(function: Callable[[Look, Pod], float | None]) -> Callable[[Look], Samples]:
-    def samples(look: Look) -> Samples:
-        for pod in look.pods:
-            yield from _one(function(look, pod), pod.name)
+def _each_pod(function: Callable[[ViewAt, Pod], float | None]) -> Callable[[ViewAt], Samples]:
+    def samples(at: ViewAt) -> Samples:
+        for pod in at.pods:
+            yield from _one(function(at, pod), pod.name)
 
     return samples
 
 
 def _count(
-    components: Callable[[Look], tuple[Component, ...] | None], count: Callable[[Component], int]
-) -> Callable[[Look], Samples]:
-    def samples(look: Look) -> Samples:
-        found = components(look)
+    components: Callable[[ViewAt], tuple[Component, ...] | None], count: Callable[[Component], int]
+) -> Callable[[ViewAt], Samples]:
+    def samples(at: ViewAt) -> Samples:
+        found = components(at)
         return _one(None if found is None else sum(count(component) for component in found))
 
     return samples
 
 
-def _last_probe(look: Look) -> Samples:
-    return _one(look.view.bbs.last.at if look.view.bbs.last else None, "exporter")
+def _last_probe(at: ViewAt) -> Samples:
+    return _one(at.view.bbs.last.at if at.view.bbs.last else None, "exporter")
 
 
-def _serving(look: Look) -> Samples:
-    if look.diego_api is None or not look.foundation.diego_api.probe_pods:
+def _serving(at: ViewAt) -> Samples:
+    if at.diego_api is None or not at.foundation.diego_api.probe_pods:
         return ()
-    return _one(assess.serving(look.view, look.foundation, now=look.now).count)
+    return _one(assess.serving(at.view, at.foundation, now=at.now).count)
 
 
-def _api_ready(look: Look) -> Samples:
-    return _one(assess.api_ready(look.view, look.foundation) if look.fresh else None)
+def _api_ready(at: ViewAt) -> Samples:
+    return _one(assess.api_ready(at.view, at.foundation) if at.fresh else None)
 
 
-def _active(look: Look, pod: Pod) -> bool:
-    return pod in assess.leaders(look.view, look.foundation)
+def _active(at: ViewAt, pod: Pod) -> bool:
+    return pod in assess.leaders(at.view, at.foundation)
 
 
-def _database(look: Look) -> Samples:
-    return _one(look.view.database.value(now=look.now, staleness=look.foundation.staleness))
+def _database(at: ViewAt) -> Samples:
+    return _one(at.view.database.value(now=at.now, staleness=at.foundation.staleness))
 
 
-SHOWN = (
-    Shown(
+GAUGES = (
+    Gauge(
         "diego_foundation_info",
-        "A foundation under observation, and how it is configured; always 1.",
-        lambda look: _one(1, look.foundation.profile, look.foundation.namespace),
+        "Information about a configured foundation. Always 1.",
+        lambda at: _one(1, at.foundation.profile, at.foundation.namespace),
         labels=("profile", "namespace"),
     ),
-    Shown(
+    Gauge(
         "diego_bbs_tcp_reachable",
-        "Whether the BBS accepts TCP connections at its address (1) or provably does not (0).",
-        lambda look: _one(assess.bbs_reachable(look.view, look.foundation, now=look.now), "exporter"),
+        "Whether the BBS accepts TCP connections at its address (1) or is proved not to (0).",
+        lambda at: _one(assess.bbs_reachable(at.view, at.foundation, now=at.now), "exporter"),
         labels=("vantage",),
     ),
-    Shown(
+    Gauge(
         "diego_bbs_last_probe_timestamp_seconds",
-        "When the last probe of the BBS ended, whatever its result.",
+        "Unix time at which the last probe of the BBS finished, whatever its result.",
         _last_probe,
         labels=("vantage",),
     ),
-    Shown(
+    Gauge(
         "diego_bbs_active_leaders",
-        "The diego-api pods that are labelled active and not terminating.",
-        lambda look: _one(None if look.diego_api is None else len(assess.leaders(look.view, look.foundation))),
+        "Number of diego-api pods that carry the active label and are not terminating.",
+        lambda at: _one(None if at.diego_api is None else len(assess.leaders(at.view, at.foundation))),
     ),
-    Shown(
+    Gauge(
         "diego_bbs_serving_pods",
-        "The diego-api pods that accept connections on their own address.",
+        "Number of diego-api pods that accept TCP connections at their own address.",
         _serving,
     ),
-    Shown(
+    Gauge(
         "diego_api_ready",
-        "Whether at least min_ready diego-api pods (default: all desired ones) are fully ready.",
+        "Whether at least min_ready diego-api pods (default: all desired) are fully ready (1) or not (0).",
         _api_ready,
     ),
-    Shown(
+    Gauge(
         "diego_api_pods_desired",
-        "The diego-api pods that are asked for.",
-        _count(lambda look: look.diego_api, lambda component: component.desired),
+        "Number of desired diego-api pods (the replicas of their StatefulSets).",
+        _count(lambda at: at.diego_api, lambda component: component.desired),
     ),
-    Shown(
+    Gauge(
         "diego_api_pods_ready",
-        "The diego-api pods that run with every container ready and are not terminating.",
-        _count(lambda look: look.diego_api, lambda component: len(component.ready)),
+        "Number of diego-api pods that are running, have every container ready and are not terminating.",
+        _count(lambda at: at.diego_api, lambda component: len(component.ready)),
     ),
-    Shown(
+    Gauge(
         "diego_api_pods_terminating",
-        "The diego-api pods that are on their way out.",
-        _count(lambda look: look.diego_api, lambda component: sum(pod.terminating for pod in component.pods)),
+        "Number of diego-api pods that are terminating.",
+        _count(lambda at: at.diego_api, lambda component: sum(pod.terminating for pod in component.pods)),
     ),
-    Shown(
+    Gauge(
         "diego_api_pod_ready",
-        "Whether the pod runs with every container ready and is not terminating.",
-        _each_pod(lambda _look, pod: pod.fully_ready),
+        "Whether the pod is running, has every container ready and is not terminating (1) or not (0).",
+        _each_pod(lambda _at, pod: pod.fully_ready),
         labels=("pod",),
     ),
-    Shown(
+    Gauge(
         "diego_api_pod_active",
-        "Whether the pod is labelled active and not terminating.",
+        "Whether the pod carries the active label and is not terminating (1) or not (0).",
         _each_pod(_active),
         labels=("pod",),
     ),
-    Shown(
+    Gauge(
         "diego_api_pod_serving",
-        "Whether the pod accepts connections on its own address.",
-        _each_pod(Look.serves),
+        "Whether the pod accepts TCP connections at its own address (1) or not (0).",
+        _each_pod(ViewAt.serves),
         labels=("pod",),
     ),
-    Shown(
+    Gauge(
         "diego_api_pod_containers",
-        "The containers that the pod asks for.",
-        _each_pod(lambda _look, pod: pod.containers),
+        "Number of containers in the pod spec.",
+        _each_pod(lambda _at, pod: pod.containers),
         labels=("pod",),
     ),
-    Shown(
+    Gauge(
         "diego_api_pod_containers_ready",
-        "The containers of the pod that are ready.",
-        _each_pod(lambda _look, pod: pod.containers_ready),
+        "Number of ready containers of the pod.",
+        _each_pod(lambda _at, pod: pod.containers_ready),
         labels=("pod",),
     ),
-    Shown(
+    Gauge(
         "diego_api_pod_container_restarts_total",
-        "How often containers of the pod were restarted.",
-        _each_pod(lambda _look, pod: pod.restarts),
+        "Number of restarts of the pod's containers.",
+        _each_pod(lambda _at, pod: pod.restarts),
         labels=("pod",),
         kind="counter",
     ),
-    Shown(
+    Gauge(
         "diego_cloud_controller_pods_desired",
-        "The Cloud Controller's pods that are asked for.",
-        _count(lambda look: look.cloud_controller, lambda component: component.desired),
+        "Number of desired Cloud Controller pods (the replicas of their StatefulSets).",
+        _count(lambda at: at.cloud_controller, lambda component: component.desired),
     ),
-    Shown(
+    Gauge(
         "diego_cloud_controller_pods_ready",
-        "The Cloud Controller's pods that run with every container ready and are not terminating.",
-        _count(lambda look: look.cloud_controller, lambda component: len(component.ready)),
+        "Number of Cloud Controller pods that are running, have every container ready and are not terminating.",
+        _count(lambda at: at.cloud_controller, lambda component: len(component.ready)),
     ),
-    Shown(
+    Gauge(
         "diego_database_tcp_reachable",
-        "Whether Locket's database accepts TCP connections (1) or provably does not (0).",
+        "Whether Locket's database accepts TCP connections (1) or is proved not to (0).",
         _database,
     ),
-    Shown(
+    Gauge(
         "diego_kubernetes_synced",
-        "Whether every watch of the foundation is in sync: 0 from the first loss until all are again.",
-        lambda look: _one(look.view.synced),
+        "Whether all watches of the foundation's Kubernetes objects are in sync (1) or not (0).",
+        lambda at: _one(at.view.synced),
     ),
-    Shown(
+    Gauge(
         "diego_kubernetes_last_sync_timestamp_seconds",
-        "The moment up to which what is known of the foundation's Kubernetes objects is known to be true.",
-        lambda look: _one(look.view.synced_at),
+        "Unix time at which the view of the foundation's Kubernetes objects was last confirmed current.",
+        lambda at: _one(at.view.synced_at),
     ),
 )
 """In the order of docs/metrics.md."""

@@ -1,4 +1,4 @@
-"""The exporter's metrics: a collector for what the views say, and the counters of what this process did."""
+"""The exporter's metrics: a collector of the gauges, and the counters of what this process did."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from exporter.foundation.view import Probe, ProbeResult
-from exporter.gauges import SHOWN, Look, Shown
+from exporter.gauges import GAUGES, Gauge, ViewAt
 
 log = logging.getLogger(__name__)
 
@@ -19,53 +19,53 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 
 class FoundationCollector(Collector):
-    """Shows the views, as they are when somebody looks."""
+    """Computes the gauges from the views as they are at the time of the scrape."""
 
-    def __init__(self, looks: Callable[[], Iterable[Look]]) -> None:
-        self._looks = looks
+    def __init__(self, views: Callable[[], Iterable[ViewAt]]) -> None:
+        self._views = views
 
     def collect(self) -> Iterator[Metric]:
-        looks = list(self._looks())
-        for shown in SHOWN:
-            labels = ("foundation", *shown.labels)
-            kind = CounterMetricFamily if shown.kind == "counter" else GaugeMetricFamily
-            family = kind(shown.name, shown.help, labels=labels)
-            for look in looks:
-                for values, value in _samples(shown, look):
-                    family.add_metric((look.foundation.name, *values), value)
-            if family.samples:  # what is unknown of all foundations is not even named
+        views = list(self._views())
+        for gauge in GAUGES:
+            labels = ("foundation", *gauge.labels)
+            kind = CounterMetricFamily if gauge.kind == "counter" else GaugeMetricFamily
+            family = kind(gauge.name, gauge.help, labels=labels)
+            for at in views:
+                for values, value in _samples(gauge, at):
+                    family.add_metric((at.foundation.name, *values), value)
+            if family.samples:  # no header for a metric that is unknown for all foundations
                 yield family
 
 
-def _samples(shown: Shown, look: Look) -> list[tuple[tuple[str, ...], float]]:
+def _samples(gauge: Gauge, at: ViewAt) -> list[tuple[tuple[str, ...], float]]:
     try:
-        return list(shown.samples(look))
-    except Exception:  # a defect in one metric, of one foundation, takes none of the others with it
-        log.exception("a metric failed", extra={"metric": shown.name, "foundation": look.foundation.name})
+        return list(gauge.samples(at))
+    except Exception:  # a defect in one gauge must not hide the others
+        log.exception("gauge failed", extra={"metric": gauge.name, "foundation": at.foundation.name})
         return []
 
 
 class Instruments:
-    """The counters and the histogram, of all foundations; `version` changes whenever one of them does."""
+    """The counters and the histogram of all foundations; `version` changes whenever one of them does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.version = 0
         self._probes = Counter(
             "diego_bbs_probes_total",
-            "Probes of the BBS by their result.",
+            "Number of probes of the BBS, by result.",
             ("foundation", "vantage", "result"),
             registry=registry,
         )
         self._durations = Histogram(
             "diego_bbs_probe_duration_seconds",
-            "How long probes of the BBS took, whatever their result.",
+            "Duration of probes of the BBS, whatever their result.",
             ("foundation", "vantage"),
             registry=registry,
             buckets=BUCKETS,
         )
         self._requests = Counter(
             "diego_kubernetes_requests_total",
-            "Requests to the API server by verb and HTTP status; `timeout` or `error` where there was no answer.",
+            "Number of requests to the API server, by verb and HTTP status code (timeout or error without a response).",
             ("foundation", "verb", "code"),
             registry=registry,
         )
@@ -80,7 +80,7 @@ class Instruments:
         self.version += 1
 
     def remove(self, foundation: str) -> None:
-        """Nothing of the foundation is shown any more, and what is late to be told of it is not counted."""
+        """Deletes all series of the foundation; probes and requests that finish later are not counted."""
         self._foundations.discard(foundation)
         for family in (self._probes, self._durations, self._requests):
             family.remove_by_labels({"foundation": foundation})

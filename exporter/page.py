@@ -5,7 +5,7 @@ from html import escape
 
 from exporter.foundation import assess
 from exporter.foundation.view import Component
-from exporter.gauges import Look
+from exporter.gauges import ViewAt
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -34,12 +34,12 @@ _TAIL = """</tbody>
 """
 
 
-def render(rows: Iterable[tuple[Look, str]]) -> str:
+def render(rows: Iterable[tuple[ViewAt, str]]) -> str:
     """The page, from each foundation as it is seen, with what is wrong between us and its API server."""
     return _HEAD + "".join(_row(look, error) for look, error in rows) + _TAIL
 
 
-def _row(look: Look, error: str) -> str:
+def _row(look: ViewAt, error: str) -> str:
     foundation, view = look.foundation, look.view
     reachable = assess.bbs_reachable(view, foundation, now=look.now)
     last = view.bbs.last.result.value if view.bbs.last else "not probed yet"

@@ -1,4 +1,4 @@
-"""The webhook's metrics: what this process did (counters), and what the journals say (gauges, from any replica)."""
+"""The webhook's metrics: what this process did (counters), and the state in the journals (gauges, on every replica)."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -15,45 +15,45 @@ from webhook.requests.notification import RUNBOOK, AlertReason
 
 VANTAGE = "cloud_controller"
 STALENESS = 60.0
-"""Seconds for which what the last check of a run proved is still shown."""
-_REACHABLE = "Whether the BBS accepts TCP connections at its address (1) or provably does not (0)."
-_LAST_PROBE = "When the last probe of the BBS ended, whatever its result."
+"""Seconds after which the result of a run's last check becomes absent."""
+_REACHABLE = "Whether the BBS accepts TCP connections at its address (1) or is proved not to (0)."
+_LAST_PROBE = "Unix time at which the last probe of the BBS finished, whatever its result."
 MODES = ("observe", "approve", "auto")
 _STEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 
 
 class Counters:
-    """Counts what the runs of this process did, for each foundation."""
+    """The counters of all foundations."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.runs = Counter(
             "diego_remediation_runs",
-            "Runs that this process ended.",
+            "Number of runs that this process finished, by outcome.",
             ["foundation", "runbook", "outcome"],
             registry=registry,
         )
         self.steps = Counter(
             "diego_remediation_steps",
-            "Steps of runs that this process took.",
+            "Number of steps of runs that this process executed, by result.",
             ["foundation", "step", "result"],
             registry=registry,
         )
         self.step_duration = Histogram(
             "diego_remediation_step_duration_seconds",
-            "How long the steps of runs took.",
+            "Duration of the steps of runs.",
             ["foundation", "step"],
             buckets=_STEP_BUCKETS,
             registry=registry,
         )
         self.decisions = Counter(
             "diego_remediation_decisions",
-            "Decisions on requests for a run.",
+            "Number of decisions on requests for a run, by decision and reason.",
             ["foundation", "decision", "reason"],
             registry=registry,
         )
         self.leader = Gauge(
             "diego_webhook_leader",
-            "1 while this process holds the foundation's lease.",
+            "Whether this process holds the foundation's lease (1) or not (0).",
             ["foundation"],
             registry=registry,
         )
@@ -95,20 +95,20 @@ def _kind_of(reason: DecisionReason) -> DecisionKind:
 
 
 class CloudControllerProbes:
-    """The BBS as the api pods see it, from the checks of runs: the same names as the exporter's, another vantage."""
+    """The BBS as seen from the api pods in the checks of runs: the exporter's metric names with another `vantage`."""
 
     def __init__(self, registry: CollectorRegistry, *, clock: Clock) -> None:
         self._clock = clock
         self._readings: dict[str, Reading] = {}
         self._probes = Counter(
             "diego_bbs_probes",
-            "Probes of the BBS by their result.",
+            "Number of probes of the BBS, by result.",
             ["foundation", "vantage", "result"],
             registry=registry,
         )
         self._durations = Histogram(
             "diego_bbs_probe_duration_seconds",
-            "How long probes of the BBS took, whatever their result.",
+            "Duration of probes of the BBS, whatever their result.",
             ["foundation", "vantage"],
             registry=registry,
         )
@@ -150,18 +150,18 @@ class CloudControllerProbes:
 
 
 class HttpMetrics:
-    """Counts notifications by the code they were answered with, and alerts by what became of them."""
+    """Counts notifications by status code, and their alerts by how they were handled."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.notifications = Counter(
             "diego_webhook_notifications",
-            "Notifications, by the status code of the answer.",
+            "Number of notifications, by HTTP status code of the response.",
             ["code"],
             registry=registry,
         )
         self.alerts = Counter(
             "diego_webhook_alerts",
-            "Alerts in notifications, by what became of them.",
+            "Number of alerts received, by status and by how they were handled.",
             ["status", "reason"],
             registry=registry,
         )
@@ -173,7 +173,7 @@ class HttpMetrics:
 
 
 class JournalCollector(Collector):
-    """What the journals say, as gauges: the same from every replica. A journal that was not read says nothing."""
+    """The state in the journals as gauges, the same on every replica. Absent for a journal that could not be read."""
 
     def __init__(
         self, *, foundations: Callable[[], Iterable[Foundation]], journals: Callable[[], Mapping[str, Journal]]
@@ -202,14 +202,20 @@ class JournalCollector(Collector):
             return GaugeMetricFamily(f"diego_remediation_{name}", text, labels=["foundation", *labels])
 
         return {
-            "run_in_progress": family("run_in_progress", "1 while a run is under way."),
-            "last_run": family("last_run_timestamp_seconds", "When the last run of each outcome ended.", "outcome"),
-            "breaker_open": family("breaker_open", "1 while the breaker refuses runs; a person resets it."),
-            "paused": family("paused", "1 while a person has paused remediation."),
-            "awaiting_approval": family("awaiting_approval", "1 while a run waits for a person's approval."),
-            "wanted": family("wanted", "1 while a request is kept, to be decided when a wait is over."),
-            "cooldown_end": family("cooldown_end_timestamp_seconds", "When the cooldown ends, or ended."),
-            "mode": family("mode", "1 for the mode that is configured.", "mode"),
+            "run_in_progress": family("run_in_progress", "Whether a run is in progress (1) or not (0)."),
+            "last_run": family(
+                "last_run_timestamp_seconds", "Unix time at which the last run of each outcome ended.", "outcome"
+            ),
+            "breaker_open": family(
+                "breaker_open", "Whether the circuit breaker refuses runs until it is reset (1) or not (0)."
+            ),
+            "paused": family("paused", "Whether remediation is paused (1) or not (0)."),
+            "awaiting_approval": family("awaiting_approval", "Whether a run waits for approval (1) or not (0)."),
+            "wanted": family(
+                "wanted", "Whether a request is queued until the cooldown or retry delay ends (1) or not (0)."
+            ),
+            "cooldown_end": family("cooldown_end_timestamp_seconds", "Unix time at which the cooldown ends or ended."),
+            "mode": family("mode", "Whether this mode is configured (1) or not (0).", "mode"),
         }
 
 

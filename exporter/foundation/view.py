@@ -12,7 +12,7 @@ from exporter.kubernetes.objects import Endpoints, Pod, Service, StatefulSet
 
 
 class ProbeResult(StrEnum):
-    """How a TCP probe ended; the order is the contract's."""
+    """The result of a TCP probe. docs/proof.md says what each proves."""
 
     SUCCESS = "success"
     DNS = "dns"

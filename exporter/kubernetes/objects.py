@@ -109,7 +109,7 @@ class Pod(Stored, frozen=True):
 
     @property
     def fully_ready(self) -> bool:
-        """`Running` with every container ready, e.g. `2/2`, and not on its way out: the document's step 2 and 6."""
+        """`Running` with every container ready, e.g. `2/2`, and not terminating (docs/runbook.md, steps 2 and 6)."""
         return (
             self.status.phase == "Running"
             and not self.terminating

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.foundation.view import Component, FoundationView, Probe, ProbeResult, Reading
-from exporter.gauges import SHOWN, Look, expired
+from exporter.gauges import GAUGES, ViewAt, expired
 from exporter.metrics import FoundationCollector, Instruments
 from tests.support.foundations import foundation, pod
 from tests.support.watched_views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
@@ -19,7 +19,7 @@ RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp
 
 def shown(view: FoundationView, *, now: float = NOW, **changes: Any) -> dict[str, float]:
     """All that is shown of a view, by `name` or `name{labels}`, without the name of the foundation."""
-    look = Look(foundation(**changes), view, now)
+    look = ViewAt(foundation(**changes), view, now)
     found = {}
     for family in FoundationCollector(lambda: [look]).collect():
         for sample in family.samples:
@@ -239,7 +239,7 @@ def test_what_is_shown_changes_by_age_exactly_when_expired_does() -> None:
     view = replace(HEALTHY, bbs=bbs, database=database, pods=pods, synced_at=NOW + 30)
     config = foundation()
     for before, after in [(second - 0.5, second + 0.5) for second in range(130)]:
-        same = expired(Look(config, view, NOW + before)) == expired(Look(config, view, NOW + after))
+        same = expired(ViewAt(config, view, NOW + before)) == expired(ViewAt(config, view, NOW + after))
         assert same == (shown(view, now=NOW + before) == shown(view, now=NOW + after)), before
 
 
@@ -253,15 +253,15 @@ def test_every_metric_is_documented_and_no_other() -> None:
         name for row in rows if row.startswith("| `diego_") for name in re.findall(r"`(diego_\w+)`", row.split("|")[1])
     }
 
-    assert documented == {each.name for each in SHOWN} | counted | common
+    assert documented == {each.name for each in GAUGES} | counted | common
 
 
 def test_a_metric_with_a_defect_takes_nothing_else_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def oops(_look: Look) -> Any:
+    def oops(_look: ViewAt) -> Any:
         raise ZeroDivisionError
 
-    broken = [replace(each, samples=oops) if each.name == "diego_api_ready" else each for each in SHOWN]
-    monkeypatch.setattr("exporter.metrics.SHOWN", broken)
+    broken = [replace(each, samples=oops) if each.name == "diego_api_ready" else each for each in GAUGES]
+    monkeypatch.setattr("exporter.metrics.GAUGES", broken)
 
     assert "diego_api_ready" not in shown(HEALTHY)
     assert shown(HEALTHY)["diego_bbs_active_leaders"] == 1

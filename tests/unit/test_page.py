@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from exporter.foundation.view import FoundationView
-from exporter.gauges import Look
+from exporter.gauges import ViewAt
 from exporter.page import render
 from tests.support.foundations import foundation
 from tests.support.watched_views import HEALTHY, LEADER, NOW, with_pods
@@ -12,7 +12,7 @@ from tests.support.watched_views import HEALTHY, LEADER, NOW, with_pods
 
 def cells(view: FoundationView, *, error: str = "", now: float = NOW, **changes: object) -> list[tuple[str, str]]:
     """The class and the text of each cell."""
-    page = render([(Look(foundation(**changes), view, now), error)])
+    page = render([(ViewAt(foundation(**changes), view, now), error)])
     return re.findall(r"<td(?: class=\"(\w+)\")?>(.*?)</td>", page)
 
 

@@ -1,4 +1,4 @@
-"""`diego-runbook`: the operator's command line on the same procedure, journal and guards as the webhook."""
+"""`diego-runbook`: the operator's command line for the same runbook, journal and guards as the webhook."""
 
 import argparse
 import asyncio
@@ -38,39 +38,70 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"diego-runbook: {error}\n")
         return ExitCode.UNKNOWN
     except KeyboardInterrupt:
-        sys.stderr.write("diego-runbook: interrupted; a run under way stays on record and is taken up again\n")
+        sys.stderr.write("diego-runbook: interrupted; a run in progress stays in the journal and is resumed\n")
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)  # before or after the command
-    common.add_argument("--config.file", metavar="FILE", help="the config (default: diego.yaml)")
-    common.add_argument("--log.level", choices=LEVELS, help="(default: error)")
-    text = "The documented restart of Diego's BBS, by hand and guarded."
-    parser = argparse.ArgumentParser(prog="diego-runbook", description=text, allow_abbrev=False, parents=[common])
+    common.add_argument("--config.file", metavar="FILE", help="path of the config file (default: diego.yaml)")
+    common.add_argument("--log.level", choices=LEVELS, help="lowest level of log messages on stderr (default: error)")
+    parser = argparse.ArgumentParser(
+        prog="diego-runbook",
+        description="Execute the documented restart of the Diego BBS by hand, with the checks, guards, journal and "
+        "lease of diego-webhook.",
+        epilog="Exit status of all commands: 0 success, 2 usage or config error, 3 the API server or the journal is "
+        "unreachable, 130 interrupted. `diego-runbook COMMAND --help` lists what a command adds to that.",
+        allow_abbrev=False,
+        parents=[common],
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('diego-medic')}")
     commands_of = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def command(name: str, text: str, *, foundation: str | None = None) -> argparse.ArgumentParser:
-        sub = commands_of.add_parser(name, help=text, description=text, allow_abbrev=False, parents=[common])
-        if foundation is not None:
-            sub.add_argument("foundation", metavar="FOUNDATION", nargs="?" if foundation == "optional" else None)
+    def command(
+        name: str, text: str, *, foundation: str | None = None, exit_status: str | None = None
+    ) -> argparse.ArgumentParser:
+        sub = commands_of.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"Exit status: {exit_status}." if exit_status else None,
+            allow_abbrev=False,
+            parents=[common],
+        )
+        if foundation == "one":
+            sub.add_argument("foundation", metavar="FOUNDATION", help="name of the foundation in the config file")
+        elif foundation == "optional":
+            text = "name of the foundation in the config file (default: all foundations)"
+            sub.add_argument("foundation", metavar="FOUNDATION", nargs="?", help=text)
         return sub
 
-    command("check", "diagnose, and touch nothing: 0 healthy, 1 unreachable, 3 unknown, 4 degraded", foundation="one")
-    run_ = command("run", "execute the procedure now, with all its guards", foundation="one")
-    run_.add_argument("--observe", action="store_true", help="prove and report, delete nothing")
-    history = command("history", "the runs on record, newest first", foundation="optional")
-    show = command("show", "one run, whole")
-    show.add_argument("run", metavar="RUN")
+    command(
+        "check",
+        "diagnose the foundation without changing anything",
+        foundation="one",
+        exit_status="0 healthy, 1 BBS proved unreachable, 3 unknown, 4 BBS reachable but something else is wrong",
+    )
+    run_ = command(
+        "run",
+        "execute the runbook now, with all its guards",
+        foundation="one",
+        exit_status="0 recovered, not-needed or observed; 1 failed; 3 unproven, refused or cancelled",
+    )
+    run_.add_argument("--observe", action="store_true", help="report what a run would do, delete nothing")
+    history = command("history", "list the runs in the journal, newest first", foundation="optional")
+    show = command("show", "print one run with its steps, pods and evidence")
+    show.add_argument("run", metavar="RUN", help="ID of the run, as `history` prints it")
     for sub in (history, show):
-        sub.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    pause = command("pause", "go on observing, restart nothing, until `resume`", foundation="one")
-    pause.add_argument("--reason", required=True)
-    command("resume", "end the pause; what was asked meanwhile is not replayed", foundation="one")
-    command("reset", "close the breaker, or begin a lost journal anew", foundation="one")
-    command("approve", "let a run that waits for approval go on").add_argument("run", metavar="RUN")
-    command("explain", "the procedure step by step, with the kubectl commands", foundation="optional")
+        text = "output format (default: text)"
+        sub.add_argument("-o", "--output", choices=("text", "json"), default="text", help=text)
+    pause = command("pause", "suspend restarts until `resume`; monitoring continues", foundation="one")
+    pause.add_argument("--reason", required=True, help="why; printed by `check` and `history`")
+    command("resume", "end the pause; requests refused in the meantime are not replayed", foundation="one")
+    command("reset", "reset the circuit breaker, or replace a lost journal", foundation="one")
+    approve = command("approve", "approve a run that waits for approval (mode `approve`)")
+    approve.add_argument("run", metavar="RUN", help="ID of the run")
+    command("explain", "print the steps of the runbook with their kubectl commands", foundation="optional")
     return parser
 
 
