@@ -2,23 +2,16 @@
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Iterator
 
 from aiohttp import web
 
 from sandbox.api.calls import Call
 from sandbox.api.mishaps import Mishaps
 from sandbox.api.server import ApiServer, Exec, Response
+from sandbox.api.streams import Following, closing_frames, opening_frames
 from sandbox.api.watch import Watch
 from sandbox.cluster.cluster import Cluster
-from sandbox.cluster.programs import Result
 from sandbox.driver import Driver
-
-STDOUT, STDERR, ERROR = 1, 2, 3
-"""Channels of the exec protocol v4.channel.k8s.io: the first byte of every frame."""
-BOOKMARK_LEAD = 2.0
-"""Seconds before the end of a watch at which kube-apiserver sends its last bookmark."""
 
 
 class HttpServer:
@@ -98,99 +91,39 @@ class HttpServer:
         transport = request.transport
         if transport is None:
             return response  # the client has left already
-        news = asyncio.Event()
-        end = self._cluster.subscribe(news.set)
+        bookmarks = request.query.get("allowWatchBookmarks", "") in ("true", "1")
+        following = Following(
+            watch,
+            subscribe=self._cluster.subscribe,
+            answering=self._answering,
+            bookmark_interval=self._bookmark_interval if bookmarks else None,
+        )
         self._streams.add(transport)
         try:
             await response.prepare(request)
-            bookmarks = request.query.get("allowWatchBookmarks", "") in ("true", "1")
-            await self._follow(response, watch, news, bookmarks=bookmarks)
+            while lines := await following.lines():
+                await response.write(b"".join(lines))
             await response.write_eof()
         except ConnectionError:
             pass  # the client left
         finally:
-            end()
+            following.close()
             self._streams.discard(transport)
         return response
-
-    async def _follow(
-        self, response: web.StreamResponse, watch: Watch, news: asyncio.Event, *, bookmarks: bool
-    ) -> None:
-        now = asyncio.get_running_loop().time
-        deadline = now() + watch.timeout
-        due = _bookmark_times(now(), deadline, self._bookmark_interval) if bookmarks else iter(())
-        next_bookmark = next(due, None)
-        while True:
-            await self._answering.wait()
-            news.clear()
-            for line in watch.poll():
-                await response.write(line)
-            if watch.ended or now() >= deadline:
-                return
-            if next_bookmark is not None and now() >= next_bookmark:
-                await response.write(watch.bookmark())
-                next_bookmark = next(due, None)
-            wake = deadline if next_bookmark is None else next_bookmark
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(wake):
-                    await news.wait()
 
     async def _exec(self, request: web.BaseRequest, session: Exec) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io", "v5.channel.k8s.io"))
         await socket.prepare(request)
         with contextlib.suppress(ConnectionError):
-            for channel, key in ((STDOUT, "stdout"), (STDERR, "stderr")):
-                if request.query.get(key, "") in ("true", "1"):
-                    await socket.send_bytes(bytes([channel]))
+            wanted = {key: request.query.get(key, "") in ("true", "1") for key in ("stdout", "stderr")}
+            for frame in opening_frames(**wanted):
+                await socket.send_bytes(frame)
             await asyncio.sleep(session.result.seconds)
             await self._answering.wait()
-            for channel, text in ((STDOUT, session.result.stdout), (STDERR, session.result.stderr)):
-                if text:
-                    await socket.send_bytes(bytes([channel]) + text.encode())
-            await socket.send_bytes(bytes([ERROR]) + json.dumps(_status(session.argv, session.result)).encode())
+            for frame in closing_frames(session):
+                await socket.send_bytes(frame)
         await socket.close()
         return socket
-
-
-def _bookmark_times(start: float, deadline: float, interval: float) -> Iterator[float]:
-    """Every interval, and shortly before the end; none in a watch too short for it."""
-    last = deadline - BOOKMARK_LEAD
-    moment = start + interval
-    while moment < last:
-        yield moment
-        moment += interval
-    if last > start:
-        yield last
-
-
-def _status(argv: tuple[str, ...], result: Result) -> dict[str, object]:
-    """How the program ended, as the API server says it on the error channel."""
-    if not result.started:
-        program = argv[0] if argv else ""
-        cause = (
-            "error executing command in container: failed to exec in container: OCI runtime exec failed: exec failed: "
-            f'unable to start container process: exec: "{program}": executable file not found in $PATH: unknown'
-        )
-        return {
-            "metadata": {},
-            "status": "Failure",
-            "message": f"Internal error occurred: {cause}",
-            "reason": "InternalError",
-            "details": {"causes": [{"message": cause}]},
-            "code": 500,
-        }
-    if result.code == 0:
-        return {"metadata": {}, "status": "Success"}
-    command = " ".join(argv)
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": (
-            f"command terminated with non-zero exit code: error executing command [{command}], exit code {result.code}"
-        ),
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(result.code)}]},
-    }
 
 
 def _call(request: web.BaseRequest, body: bytes) -> Call:

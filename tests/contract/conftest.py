@@ -1,31 +1,44 @@
-"""One set of tests, two clusters: the sandbox always, the real Kubernetes under the marker `cluster`."""
+"""One set of tests, three ways: the sandbox over HTTP and in-process, always; the real Kubernetes under `cluster`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.cluster.foundation import Timing
+from sandbox.inprocess import InProcess
 from sandbox.sandbox import Sandbox
+from tests.support.clocks import SteadyClock
 from tests.support.cluster import RealCluster
-from tests.support.rawkube import Json, RawKube
+from tests.support.rawinprocess import RawInProcess
+from tests.support.rawkube import Answer, Json, RawKube
 
 HOST = "diego-api.cf.svc.cluster.local"
 
 
-class Kube(RawKube):
+class Kube:
     """A cluster with the stand-in foundation on it, whichever it is."""
 
-    def __init__(self, backend: Sandbox | RealCluster) -> None:
-        super().__init__(backend.kubeconfig)
+    def __init__(self, backend: Sandbox | InProcess | RealCluster, client: RawKube | RawInProcess) -> None:
         self.backend = backend
+        self.client = client
+        self.request, self.watch, self.exec = client.request, client.watch, client.exec
         self.touched = False
         self.wedged = False
         self.core = f"/api/v1/namespaces/{backend.namespace}"
         self.apps = f"/apis/apps/v1/namespaces/{backend.namespace}"
         self.coordination = f"/apis/coordination.k8s.io/v1/namespaces/{backend.namespace}"
+
+    async def get(self, path: str, **query: str) -> Answer:
+        return await self.request("GET", path, query)
+
+    async def found(self, path: str, **query: str) -> Json:
+        """GET that must succeed."""
+        answer = await self.get(path, **query)
+        assert answer.code == 200, answer
+        found: Json = answer.json
+        return found
 
     @property
     def is_real(self) -> bool:
@@ -34,13 +47,13 @@ class Kube(RawKube):
     async def fault(self, name: str) -> None:
         self.touched = True
         self.wedged |= name == "locket-db-down"
-        if isinstance(self.backend, Sandbox):
-            self.backend.fault(name)
-        else:
+        if isinstance(self.backend, RealCluster):
             await self.backend.fault(name)
+        else:
+            self.backend.fault(name)
 
     def audit(self) -> list[Json]:
-        return self.backend.audit if isinstance(self.backend, Sandbox) else self.backend.audit()
+        return self.backend.audit() if isinstance(self.backend, RealCluster) else list(self.backend.audit)
 
     async def pods(self, component: str = "diego-api") -> list[Json]:
         found = await self.found(f"{self.core}/pods", labelSelector=f"app.kubernetes.io/component={component}")
@@ -92,14 +105,28 @@ def is_ready(pod: Json) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in pod["status"].get("conditions") or [])
 
 
-@pytest.fixture(params=["sandbox", pytest.param("real", marks=pytest.mark.cluster)])
-async def kube(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kube]:
+TIMING = Timing(start=0.2, probe=0.4)
+
+
+REAL = pytest.param("real", marks=pytest.mark.cluster)
+over_http = pytest.mark.parametrize("kube", ["sandbox", REAL], indirect=True)
+"""For a test of what is on the wire and nowhere else."""
+
+
+@pytest.fixture(params=["sandbox", pytest.param("in-process", marks=pytest.mark.looptime), REAL])
+async def kube(request: pytest.FixtureRequest) -> AsyncIterator[Kube]:
     """The cluster under test, settled."""
-    if request.param == "sandbox":
-        async with Sandbox(timing=Timing(start=0.2, probe=0.4)) as box, Kube(box) as kube:
-            yield kube
+    if request.param == "in-process":
+        box = InProcess(clock=SteadyClock(), timing=TIMING)
+        yield Kube(box, RawInProcess(box))
         return
-    async with Kube(request.getfixturevalue("real_cluster")) as kube:
+    if request.param == "sandbox":
+        async with Sandbox(timing=TIMING) as http, RawKube(http.kubeconfig) as client:
+            yield Kube(http, client)
+        return
+    real: RealCluster = request.getfixturevalue("real_cluster")
+    async with RawKube(real.kubeconfig) as client:
+        kube = Kube(real, client)
         await kube.eventually(kube.settled, within=120)
         yield kube
         if kube.touched:

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from tests.contract.conftest import HOST, Kube
+from tests.contract.conftest import HOST, Kube, over_http
 
 BASH = ["env", "LC_ALL=C", "timeout", "5", "bash", "-c", 'exec 3<>"/dev/tcp/$1/$2"', "probe"]
 
@@ -145,6 +145,7 @@ async def test_exec_where_there_is_no_such_container(kube: Kube, pod: str, conta
     assert refused.value.status == code
 
 
+@over_http
 async def test_exec_has_no_json_to_give(kube: Kube) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await kube.exec(f"{kube.core}/pods/api-0", ["true"], container="api", accept="application/json")

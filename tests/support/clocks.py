@@ -27,3 +27,20 @@ class SetClock:
 
     def boottime(self) -> float:
         return self.time
+
+
+class SteadyClock:
+    """Runs with the loop's time, and continues where that is set back: looptime does so between fixture and test."""
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self._offset = start
+        self._last = asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        now = asyncio.get_running_loop().time()
+        self._offset += max(0.0, self._last - now)
+        self._last = now
+        return self._offset + now
+
+    def boottime(self) -> float:
+        return self.now()
