@@ -36,10 +36,16 @@ class Following:
         self._due = iter(()) if bookmark_interval is None else _bookmarks(now, self._deadline, bookmark_interval)
         self._next_bookmark = next(self._due, None)
         self.was_cut = False
+        self._ended = False
 
     def cut(self) -> None:
-        """Ends it now."""
+        """Ends it now, in the middle: as a server that dies, or a router that forgets the connection."""
         self.was_cut = True
+        self.end()
+
+    def end(self) -> None:
+        """Ends it now, cleanly."""
+        self._ended = True
         self._news.set()
 
     async def lines(self) -> list[bytes]:
@@ -49,7 +55,7 @@ class Following:
             await self._answering.wait()
             self._news.clear()
             lines = self._watch.poll()
-            over = self.was_cut or self._watch.ended or now() >= self._deadline
+            over = self._ended or self._watch.ended or now() >= self._deadline
             if not over and self._next_bookmark is not None and now() >= self._next_bookmark:
                 lines.append(self._watch.bookmark())
                 self._next_bookmark = next(self._due, None)
