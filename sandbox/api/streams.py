@@ -13,6 +13,8 @@ STDOUT, STDERR, ERROR = 1, 2, 3
 """Channels of the exec protocol v4.channel.k8s.io: the first byte of every frame."""
 BOOKMARK_LEAD = 2.0
 """Seconds before the end of a watch at which kube-apiserver sends its last bookmark."""
+ROUNDING = 0.001
+"""Seconds by which a loop may call early: it rounds to the resolution of its clock, and virtual time stands still then."""
 
 
 class Following:
@@ -55,8 +57,8 @@ class Following:
             await self._answering.wait()
             self._news.clear()
             lines = self._watch.poll()
-            over = self._ended or self._watch.ended or now() >= self._deadline
-            if not over and self._next_bookmark is not None and now() >= self._next_bookmark:
+            over = self._ended or self._watch.ended or now() + ROUNDING >= self._deadline
+            if not over and self._next_bookmark is not None and now() + ROUNDING >= self._next_bookmark:
                 lines.append(self._watch.bookmark())
                 self._next_bookmark = next(self._due, None)
             if lines or over:
