@@ -30,6 +30,7 @@ class Request:
 
     call: str
     name: str
+    query: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +167,9 @@ def _request(call: Call) -> Request:
     except StatusError:
         about = None
     if about is None:
-        return Request(f"{call.method} {call.path}", "")
+        return Request(f"{call.method} {call.path}", "", call.query)
     resource = f"{about.resource.plural}/{about.subresource}" if about.subresource else about.resource.plural
-    return Request(f"{about.verb} {resource}", about.name)
+    return Request(f"{about.verb} {resource}", about.name, call.query)
 
 
 def _response(answer: Answer) -> Response:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exporter.clock import Clock
 from exporter.config.model import Foundation
-from exporter.foundation import look as observe
+from exporter.foundation.look import look
 from exporter.foundation.probe import Dialer
 from exporter.foundation.view import FoundationView
 from exporter.kubernetes.api import ApiError, KubernetesError
@@ -42,7 +42,7 @@ class Proof:
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    return await observe.look(self.writer, self.foundation, clock=self.clock, dial=self.dial)
+                    return await look(self.writer, self.foundation, clock=self.clock, dial=self.dial)
             except TimeoutError:
                 raise self.unproven("api-unreachable", "no answer to a look at the foundation") from None
             except KubernetesError as error:
