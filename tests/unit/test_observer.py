@@ -2,41 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
 
 import pytest
 
-from exporter.config.model import Foundation
 from exporter.foundation import assess
 from exporter.foundation.observer import Observer
 from exporter.foundation.view import Probe, ProbeResult
 from exporter.kubernetes.api import ApiUnreachableError
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, endpoints, foundation, healthy, pod, statefulset
-from tests.support.inprocess import InProcessWriter
+from tests.support.observers import observing
 
 pytestmark = pytest.mark.looptime
 
 FIRST, SECOND = "10.0.0.1", "10.0.0.2"
-
-
-@asynccontextmanager
-async def observing(
-    kubernetes: InProcessWriter, dials: Dials, config: Foundation | None = None, **options: Any
-) -> AsyncIterator[Observer]:
-    seams: dict[str, Any] = {"clock": LoopClock(), "random": Random(1), "dial": dials} | options
-    observer = Observer(config or foundation(), kubernetes, **seams)
-    task = asyncio.create_task(observer.run())
-    try:
-        await asyncio.sleep(1.5)  # the first round, jitter included
-        yield observer
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def serving(observer: Observer) -> list[str]:
