@@ -13,6 +13,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextvars import copy_context
+from email.utils import formatdate
 
 from exporter.clock import Clock
 from exporter.foundation.view import ProbeResult
@@ -91,6 +92,11 @@ class InProcess:
     def audit(self) -> Sequence[Obj]:
         """The audit events so far, oldest first, in the shape of audit.k8s.io/v1."""
         return self._audit.events
+
+    @property
+    def date(self) -> str:
+        """The cluster's time, as the Date header of an answer has it."""
+        return formatdate(self._clock.now(), usegmt=True)
 
     def fault(self, name: str, argument: str = "") -> None:
         """Breaks or mends something; `sandbox.cluster.switches` has the names. Raises UnknownFaultError."""

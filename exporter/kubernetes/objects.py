@@ -109,12 +109,17 @@ class Pod(Stored, frozen=True):
 
     @property
     def fully_ready(self) -> bool:
-        """`Running` with every container ready, e.g. `2/2`, and not terminating (docs/runbook.md, steps 2 and 6)."""
+        """`Running` with every container ready, e.g. `2/2`, and not terminating: the document's step 2 and 6.
+
+        On a node that is lost the containers keep the status that its kubelet reported last; there the node controller
+        sets the pod's Ready condition to False, and so that has a say where there is one.
+        """
         return (
             self.status.phase == "Running"
             and not self.terminating
             and self.containers > 0
             and self.containers_ready == self.containers
+            and not any(each.type == "Ready" and each.status != "True" for each in self.status.conditions or ())
         )
 
     @property
@@ -175,13 +180,8 @@ class UpdateStrategy(Object, frozen=True):
     rolling_update: RollingUpdate | None = None
 
 
-class Ordinals(Object, frozen=True):
-    start: int = 0
-
-
 class StatefulSetSpec(Object, frozen=True):
     replicas: int = 1
-    ordinals: Ordinals | None = None  # Kubernetes 1.26 and later
     selector: Selector = Selector()
     pod_management_policy: str = ORDERED_READY
     update_strategy: UpdateStrategy = UpdateStrategy()
@@ -201,12 +201,6 @@ class StatefulSet(Stored, frozen=True):
     def one_after_another(self) -> bool:
         """Whether a pod is only created when the one before it is ready (`OrderedReady`, SCF's diego-api)."""
         return self.spec.pod_management_policy == ORDERED_READY
-
-    @property
-    def pod_names(self) -> tuple[str, ...]:
-        """The names of the pods that it should have."""
-        first = self.spec.ordinals.start if self.spec.ordinals else 0
-        return tuple(f"{self.name}-{first + index}" for index in range(self.spec.replicas))
 
     def next_revision(self, ordinal: int) -> str:
         """The revision that the controller would make this pod from, if it were deleted now."""

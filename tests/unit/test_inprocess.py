@@ -1,12 +1,13 @@
 """The sandbox in-process, through the client itself: what is slow, lost or hanging there, in virtual time."""
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import pytest
 
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import PODS, ApiError, ApiUnreachableError, ConflictError
+from tests.support.clocks import LoopClock
 from tests.support.inprocess import (
     TIMED_OUT,
     InProcessCluster,
@@ -14,6 +15,7 @@ from tests.support.inprocess import (
     broken_foundation,
     healthy_foundation,
 )
+from tests.support.moments import NOON
 from webhook.writer import Deleted
 
 pytestmark = pytest.mark.looptime
@@ -214,9 +216,16 @@ async def test_an_exec_takes_as_long_as_its_program() -> None:
     assert (late.exit_code, late.error, now()) == (None, "no answer within 2 s", 10)
 
 
+async def test_the_cluster_has_a_clock_of_its_own() -> None:
+    writer = InProcessWriter(healthy_foundation(clock=LoopClock(NOON.timestamp() + 90)))
+    await asyncio.sleep(5.5)
+    await writer.list(PODS)
+
+    assert writer.server_time == NOON.timestamp() + 95
+
+
 async def test_an_exec_that_is_refused() -> None:
     cluster = healthy_foundation()
-    with suppress(KeyError):
-        cluster.delete("pods", "api-0")
+    cluster.delete("pods", "api-0")
     with pytest.raises(ApiError, match="404"):
         await InProcessWriter(cluster).exec("api-0", "api", NC, timeout=10)
