@@ -16,8 +16,10 @@ PYTEST := $(BIN)/pytest
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
 # Rooms without I/O. Whether a pod may be deleted is decided here, so nearly every branch of theirs must be tested.
-PURE := exporter/foundation/assess.py,exporter/gauges.py,webhook/requests/*,webhook/record/journal.py,$\
-  webhook/runbook/guards.py,webhook/runbook/readiness.py,webhook/operator/findings.py
+PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py webhook/record/journal.py \
+  webhook/runbook/guards.py webhook/runbook/readiness.py webhook/operator/findings.py
+comma := ,
+empty :=
 
 .PHONY: install demo test test-fast test-cluster coverage check format lock build
 
@@ -45,8 +47,9 @@ test-fast: install
 
 # Two reports: all that the unit tests reach; then the pure rooms, which have a floor.
 coverage: install
+	@ls $(PURE) >/dev/null
 	$(PYTEST) --numprocesses auto tests/unit --quiet --cov --cov-report=term $(ARGS)
-	$(BIN)/coverage report --include='$(PURE)' --skip-covered --show-missing --fail-under=98
+	$(BIN)/coverage report --include='$(subst $(empty) ,$(comma),$(strip $(PURE)))' --skip-covered --show-missing --fail-under=98
 
 # A folder with up, down, fault and build, which make a one-node Kubernetes with a stand-in foundation on it.
 CLUSTER = $(or $(DIEGO_MEDIC_CLUSTER),../shared/cluster)
