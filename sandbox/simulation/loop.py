@@ -39,10 +39,10 @@ class Process:
     ready: deque[asyncio.Handle] = field(default_factory=deque)
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs until `main` is done. `before_step` is called before each callback of a process and may stop or kill it."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random) -> None:  # the base has sockets and threads: nothing of it is used
         self._random = random
         self._now = 0.0
         self._timers: list[tuple[float, int, asyncio.TimerHandle, Process]] = []
@@ -66,6 +66,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it may be killed on purpose
         self._dead.append(task)  # kept, so that a killed process's code never runs, not even when it is collected
         return process, task
+
+    def create_task_in(self, process: Process, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Runs a coroutine in a process, for somebody outside of it."""
+        context = copy_context()
+        context.run(current_process.set, process)
+        return self.create_task(work, context=context)
 
     def kill(self, process: Process) -> None:
         """SIGKILL."""
@@ -204,7 +210,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return self._running
 
     def is_closed(self) -> bool:
-        return False
+        return True  # there is nothing to close
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.failures.append(context)
