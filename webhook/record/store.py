@@ -251,8 +251,10 @@ class Store:
             if not self._version:
                 try:
                     await self._write(journal)
-                except ConflictError:  # another process was faster
+                except ConflictError as error:  # another process was faster, or somebody else objects
                     await self._read()
+                    if not self._version:
+                        raise ApiUnreachableError(f"the journal could not be created: {error}") from error
 
     async def reset_lost(self) -> bool:
         """Creates a new journal where the old one is lost; its text is kept beside it. False: it was not lost.
