@@ -128,7 +128,7 @@ async def test_it_ends_with_zero(config: Path, number: signal.Signals) -> None:
         await exporter.until({REACHABLE.format("cf"): 1})
 
         assert await exporter.end(number) == 0
-        assert "msg=ending" in exporter.log[-1]
+        assert "msg=stopping" in exporter.log[-1]
 
 
 @pytest.mark.parametrize("how", ["post", "signal"])

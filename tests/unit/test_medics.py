@@ -40,7 +40,7 @@ class Clinic:
     def settings(name: str, **changes: Any) -> Foundation:
         return foundation(name=name, remediation=FAST | changes)
 
-    def _build(self, settings: Foundation, _connections: Any) -> Medic:
+    def _build(self, settings: Foundation) -> Medic:
         cluster = self.clusters.setdefault(settings.name, BrokenFoundation())
         made = Program(cluster, settings, identity="a")
         self.programs.setdefault(settings.name, []).append(made)
