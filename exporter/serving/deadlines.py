@@ -24,6 +24,8 @@ class Limits:
     headers: float = 10.0
     response: float = 30.0
     """For the client to take what does not fit the kernel's buffers."""
+    linger: float = 2.0
+    """For the rest of a body that nobody wants, once the request is answered."""
     keep_alive: float = 75.0
     """Until an idle connection is closed."""
 

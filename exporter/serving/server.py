@@ -131,7 +131,13 @@ class Server:
     ) -> "Server":
         """Listen. Raises OSError, as for an address that is in use, and leaves nothing behind then."""
         limits = limits or Limits()
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain, keepalive_timeout=limits.keep_alive)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=drain,
+            keepalive_timeout=limits.keep_alive,
+            lingering_time=limits.linger,
+        )
         await runner.setup()
         server = cls(runner)
         try:

@@ -61,6 +61,7 @@ async def serving(
     text: str,
     *,
     monotonic: Callable[[], float] = Seconds(),  # noqa: B008 - stands still unless a test brings its own
+    keep_alive: bool = False,
 ) -> AsyncIterator[Site]:
     (folder / "web.yaml").write_text(text)
     access = Access(str(folder / "web.yaml"), monotonic=monotonic)
@@ -78,7 +79,7 @@ async def serving(
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         url = f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
         timeout = aiohttp.ClientTimeout(total=10)
-        connector = aiohttp.TCPConnector(force_close=True)
+        connector = aiohttp.TCPConnector(force_close=not keep_alive)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             yield Site(folder, url, session, access)
     finally:

@@ -156,3 +156,45 @@ async def test_tls_is_not_switched_off_in_mid_flight(tmp_path: Path, caplog: pyt
         site.file.write_text(users(alice="swordfish"))
         assert await site.status(ssl=trusting(authority)) == 200
         assert "without a restart" in vars(caplog.records[-1])["problem"]
+
+
+async def test_a_connection_from_before_the_policy_has_to_show_a_certificate_too(tmp_path: Path) -> None:
+    """The handshake did not ask for one, so the connection has shown nothing; it is closed, and health stays open."""
+    authority = Authority(tmp_path)
+    authority.issue("server")
+    async with serving(tmp_path, TLS, keep_alive=True) as site:
+        context = trusting(authority)
+        assert await site.status(ssl=context) == 200
+        site.file.write_text(MUTUAL)
+        assert await site.status("/-/healthy", ssl=context) == 200
+        refused = await site.get(ssl=context)
+        assert (refused.status, refused.headers["Connection"]) == (403, "close")
+        with pytest.raises(aiohttp.ClientError):
+            await site.status(ssl=context)  # the new connection's handshake
+
+
+async def test_a_connection_with_a_certificate_stays_when_another_part_of_the_file_changes(tmp_path: Path) -> None:
+    """The control."""
+    authority = Authority(tmp_path)
+    authority.issue("server")
+    async with serving(tmp_path, MUTUAL, keep_alive=True) as site:
+        context = trusting(authority, *authority.issue("prometheus"))
+        assert await site.status(ssl=context) == 200
+        site.file.write_text(MUTUAL + "  min_version: TLS13\n")
+        kept = await site.get(ssl=context)
+        assert (kept.status, kept.headers.get("Connection")) == (200, None)
+
+
+async def test_a_certificate_counts_no_more_once_its_authority_was_replaced(tmp_path: Path) -> None:
+    """503, which is sent again on a new connection, whose handshake then decides."""
+    authority, old, new = Authority(tmp_path), Authority(tmp_path, "old"), Authority(tmp_path, "new")
+    authority.issue("server")
+    context = trusting(authority, *old.issue("mine"))
+    new.issue("theirs")
+    async with serving(tmp_path, MUTUAL.replace("authority.pem", "old.pem"), keep_alive=True) as site:
+        assert await site.status(ssl=context) == 200
+        site.file.write_text(MUTUAL.replace("authority.pem", "new.pem"))
+        refused = await site.get(ssl=context)
+        assert (refused.status, refused.headers["Connection"]) == (503, "close")
+        with pytest.raises(aiohttp.ClientError):
+            await site.status(ssl=context)
