@@ -50,6 +50,19 @@ async def test_half_a_renewal_keeps_the_old_certificate(tmp_path: Path) -> None:
         assert await peer_certificate(site) == ssl.PEM_cert_to_DER_cert(certificate.read_text())
 
 
+async def test_a_file_that_the_change_names_is_found_when_it_comes_later(tmp_path: Path) -> None:
+    """Nothing that was in force changes then, so it is looked for again after a while."""
+    seconds = Seconds()
+    authority = Authority(tmp_path)
+    old, _ = authority.issue("server")
+    async with serving(tmp_path, TLS, monotonic=seconds) as site:
+        site.file.write_text(TLS.replace("server.", "later."))
+        assert await peer_certificate(site) == ssl.PEM_cert_to_DER_cert(old.read_text())
+        later, _ = authority.issue("later")
+        seconds.now += 5
+        assert await peer_certificate(site) == ssl.PEM_cert_to_DER_cert(later.read_text())
+
+
 async def peer_certificate(site: Site) -> bytes | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

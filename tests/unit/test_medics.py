@@ -21,7 +21,7 @@ from tests.support.medics import (
 from tests.support.memory_writer import TIMED_OUT
 from webhook.medic.medic import POLL_INTERVAL, Medic
 from webhook.medic.medics import JOURNAL_AGE, Medics
-from webhook.record.journal import Outcome, Step
+from webhook.record.journal import Journal, Outcome, Step
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 
@@ -144,7 +144,7 @@ async def test_a_medic_that_crashes_ends_no_other_and_is_reported_while_it_does(
     broken = clinic.program("broken")
     healthy = broken.store.refresh
 
-    async def crash() -> None:
+    async def crash() -> Journal:
         raise UnicodeDecodeError("utf-8", b"", 0, 1, "invalid start byte")
 
     broken.store.refresh = crash  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """One task for each foundation: started, stopped, replaced, restarted after a crash."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -105,7 +106,7 @@ async def test_a_crash_ends_no_other_and_is_restarted_with_a_delay_that_grows() 
     async with works.running():
         await asyncio.sleep(300)
         starts = works["crashes"].starts
-        gaps = [round(after - before) for before, after in zip(starts, starts[1:], strict=False)]
+        gaps = [round(after - before) for before, after in itertools.pairwise(starts)]
 
         assert gaps[:7] == [1, 2, 4, 8, 16, LONGEST_DELAY, LONGEST_DELAY]
         assert set(works.crashes) == {"crashes"}

@@ -18,6 +18,7 @@ from exporter.serving import program
 from exporter.serving.address import Address, parse_address
 from exporter.serving.exposition import Exposition
 from exporter.serving.process_metrics import CommonMetrics
+from exporter.serving.server import Daemon
 from tests.support.daemons import FakeDaemon
 from webhook.main import Webhook
 
@@ -38,10 +39,14 @@ def options(file: Path) -> program.Options:
     )
 
 
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
 class Reloads:
     """The reload of a daemon, and what its metric says."""
 
-    def __init__(self, daemon: program.Daemon, file: Path, metrics: CommonMetrics) -> None:
+    def __init__(self, daemon: Daemon, file: Path, metrics: CommonMetrics) -> None:
         self.reload = program.reloader(daemon, load=lambda: load(str(file), program="webhook"), metrics=metrics)
         self._exposition = Exposition(metrics.collectors)
 
@@ -112,7 +117,7 @@ async def test_work_is_stopped_at_once_and_requests_under_way_are_answered(
         )
     )
     async with asyncio.timeout(LONG):
-        while "started" not in caplog.messages:
+        while "started" not in caplog.messages:  # noqa: ASYNC110 - said by a program that has nothing to wait for
             await asyncio.sleep(0.01)
         address = parse_address(next(vars(each)["address"] for each in caplog.records if each.msg == "started"))
         async with aiohttp.ClientSession() as session:
@@ -128,7 +133,7 @@ async def test_work_is_stopped_at_once_and_requests_under_way_are_answered(
 async def test_a_reload_hands_the_new_config_over(file: Path) -> None:
     daemon = Working()
     reloads = Reloads(daemon, file, metrics())
-    file.write_text(CONFIG.replace("cf", "renamed"))
+    rewrite(file, CONFIG.replace("cf", "renamed"))
 
     assert await reloads.reload() is None
     assert reloads.successful
@@ -152,14 +157,14 @@ async def test_a_reload_without_the_token_is_refused_where_others_reach_the_webh
     file: Path, address: str, refused: bool
 ) -> None:
     """It would serve nobody any more; on loopback it serves who is there."""
-    (file.parent / "token").write_text("secret")
-    file.write_text(CONFIG + TOKEN)
+    rewrite(file.with_name("token"), "secret")
+    rewrite(file, CONFIG + TOKEN)
     common = metrics()
     config = load(str(file), program="webhook")
     webhook = Webhook(program.Start(config, options(file), SystemClock(), common.collectors))
     webhook.access.listen(parse_address(address))
     reloads = Reloads(webhook, file, common)
-    file.write_text(CONFIG.replace("cf", "renamed"))
+    rewrite(file, CONFIG.replace("cf", "renamed"))
 
     problem = await reloads.reload()
     names = [each.name for each in webhook._medics.foundations()]
