@@ -57,27 +57,31 @@ async def read_body(request: web.Request, *, timeout: float = BODY_TIMEOUT) -> b
 class TimedProtocol(asyncio.Protocol):
     """aiohttp's protocol of one connection, with deadlines."""
 
-    def __init__(self, inner: asyncio.Protocol, limits: Limits) -> None:
+    def __init__(self, inner: asyncio.Protocol, limits: Limits, waiting: "Waiting") -> None:
         self._inner = inner
+        self._waiting = waiting
         self._transport: asyncio.Transport | None = None
         self._in_request = False
-        self._headers = _Deadline(limits.headers, self._abort)
-        self._response = _Deadline(limits.response, self._abort)
+        self._headers = _Deadline(limits.headers, self.abort)
+        self._response = _Deadline(limits.response, self.abort)
 
     def request_starts(self) -> None:
         """The headers of a request are complete."""
         self._in_request = True
         self._headers.stop()
+        self._waiting.discard(self)
 
     def request_ends(self) -> None:
         """The request was handled: what comes next belongs to another one."""
         self._in_request = False
+        self._waiting.add(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as asyncio promises for a stream
         self._transport = transport
         transport.set_write_buffer_limits(high=1, low=0)  # so that `pause_writing` says that something is left
         self._headers.start()
+        self._waiting.add(self)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -99,12 +103,36 @@ class TimedProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._headers.stop()
         self._response.stop()
+        self._waiting.discard(self)
         self._inner.connection_lost(exc)
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Close the connection, whatever is left to send."""
         if self._transport is not None:
             log.debug("slow client disconnected", extra={"client": self._transport.get_extra_info("peername")})
             self._transport.abort()
+
+
+class Waiting:
+    """The connections that wait for a request, be it that they are idle or that it trickles in."""
+
+    def __init__(self) -> None:
+        self._protocols: dict[TimedProtocol, None] = {}  # in the order in which they began to wait
+
+    def add(self, protocol: TimedProtocol) -> None:
+        self._protocols[protocol] = None
+
+    def discard(self, protocol: TimedProtocol) -> None:
+        self._protocols.pop(protocol, None)
+
+    def abort_oldest(self) -> bool:
+        """Close the connection that waits for longest; false where none waits."""
+        oldest = next(iter(self._protocols), None)
+        if oldest is None:
+            return False
+        self.discard(oldest)
+        oldest.abort()
+        return True
 
 
 @web.middleware

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from exporter.config.model import Config
 from exporter.serving.access import Access
 from exporter.serving.address import Address
-from exporter.serving.deadlines import Limits, TimedProtocol, watch_request
+from exporter.serving.deadlines import Limits, TimedProtocol, Waiting, watch_request
 from exporter.serving.exposition import Exposition
 from exporter.serving.listener import listeners
 
@@ -151,12 +151,14 @@ class Server:
         inner = self._runner.server
         assert inner is not None  # noqa: S101 - `setup` was called
 
+        waiting = Waiting()
+
         def protocol() -> TimedProtocol:
-            return TimedProtocol(inner(), limits)
+            return TimedProtocol(inner(), limits, waiting)
 
         handshake = None if ssl_context is None else limits.handshake
         loop = asyncio.get_running_loop()
-        for listener in await listeners(address, limit=limits.connections):
+        for listener in await listeners(address, limit=limits.connections, make_room=waiting.abort_oldest):
             self.port = self.port or listener.getsockname()[1]
             self._servers.append(
                 await loop.create_server(protocol, sock=listener, ssl=ssl_context, ssl_handshake_timeout=handshake)

@@ -150,19 +150,38 @@ async def test_a_client_that_does_not_read_its_response_is_disconnected() -> Non
             await finished.wait()
 
 
-async def test_connections_beyond_the_limit_are_closed_and_a_place_that_is_free_is_taken() -> None:
-    async with listening(FakeDaemon(), limits=Limits(connections=2)) as port:
-        async with connected(port) as first, connected(port) as second:
-            assert (await first.ask(), await second.ask()) == (b"HTTP/1.1 200", b"HTTP/1.1 200")
-            for _ in range(5):
-                async with connected(port) as third:
-                    assert await third.ask() == b""
+async def test_beyond_the_limit_the_connection_that_waits_for_longest_makes_room() -> None:
+    async with (
+        listening(FakeDaemon(), limits=Limits(connections=2)) as port,
+        connected(port) as first,
+        connected(port) as second,
+    ):
+        assert (await first.ask(), await second.ask(), await first.ask()) == (b"HTTP/1.1 200",) * 3
+        async with connected(port) as third:
+            assert await third.ask() == b"HTTP/1.1 200"
+            assert await second.answer() == b""
             assert await first.ask() == b"HTTP/1.1 200"
-        async with asyncio.timeout(LONG):
-            while True:
-                async with connected(port) as another:
-                    if await another.ask() == b"HTTP/1.1 200":
-                        break
+
+
+async def test_beyond_the_limit_no_request_under_way_makes_room() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        asked.set()
+        await answer.wait()
+        return web.Response()
+
+    daemon = FakeDaemon(routes=[web.get("/slow", slow)])
+    async with listening(daemon, limits=Limits(connections=1)) as port, connected(port) as busy:
+        asking = asyncio.create_task(busy.ask(GET.replace(b"/-/ready", b"/slow")))
+        await asked.wait()
+        for _ in range(5):
+            async with connected(port) as refused:
+                assert await refused.ask() == b""
+        answer.set()
+        assert await asking == b"HTTP/1.1 200"
+        async with connected(port) as served:
+            assert await served.ask() == b"HTTP/1.1 200"
 
 
 async def test_a_handshake_that_is_never_finished_counts_as_a_connection_and_has_a_deadline(tmp_path: Path) -> None:
