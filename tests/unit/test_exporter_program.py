@@ -128,7 +128,7 @@ async def test_it_ends_with_zero(config: Path, number: signal.Signals) -> None:
         await exporter.until({REACHABLE.format("cf"): 1})
 
         assert await exporter.end(number) == 0
-        assert "msg=ending" in exporter.log[-1]
+        assert "msg=stopping" in exporter.log[-1]
 
 
 @pytest.mark.parametrize("how", ["post", "signal"])
@@ -229,7 +229,7 @@ async def test_a_port_in_use_is_one_clear_line(config: Path, listener: int) -> N
     code, output, errors = await ran("--config.file", str(config), "--web.listen-address", f"127.0.0.1:{listener}")
 
     assert (code, output) == (1, "")
-    assert errors == f"diego-exporter: can't listen on 127.0.0.1:{listener}: Address already in use\n"
+    assert errors == f"diego-exporter: cannot listen on 127.0.0.1:{listener}: Address already in use\n"
 
 
 @pytest.mark.parametrize("check", [[], ["--config.check"]], ids=["start", "check"])

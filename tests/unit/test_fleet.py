@@ -14,6 +14,7 @@ from exporter.fleet import Fleet
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.metrics import Instruments
+from exporter.serving.per_foundation import LONGEST_DELAY
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, healthy, pod
 from tests.support.memory_kubernetes import MemoryKubernetes
@@ -28,8 +29,8 @@ def config(*names: str, **changes: Any) -> Config:
 class World:
     """A cluster for each foundation, and a fleet that observes them."""
 
-    def __init__(self, *names: str, dial: Any = None) -> None:
-        self.clusters: dict[str, MemoryKubernetes] = {}
+    def __init__(self, *names: str, dial: Any = None, **clusters: MemoryKubernetes) -> None:
+        self.clusters = clusters
         self.observe: dict[str, Callable[[str, str], None]] = {}
         self.registry = CollectorRegistry()
         self.fleet = Fleet(
@@ -81,8 +82,7 @@ async def test_it_is_ready_when_everything_was_asked_once_and_stays_ready() -> N
     dials = Dials()
     dials.takes[BBS] = 3.0
     world = World("cf", dial=dials)
-    assert world.fleet.not_ready() == "the first look at the foundations is under way"
-    world.clusters["cf"] = healthy()
+    assert world.fleet.not_ready() == "the first look at cf is under way"
     world.clusters["cf"].list_error = lambda _: ApiUnreachableError("refused")
     async with world.running() as fleet:
         await asyncio.sleep(2)
@@ -94,7 +94,7 @@ async def test_it_is_ready_when_everything_was_asked_once_and_stays_ready() -> N
         assert fleet.not_ready() is None, "a reload does not take it out of service"
 
 
-async def test_a_crash_is_confined_and_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_observer_that_crashes_is_restarted_and_disturbs_no_other(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MemoryKubernetes):
         broken = True
 
@@ -103,15 +103,15 @@ async def test_a_crash_is_confined_and_begun_anew(caplog: pytest.LogCaptureFixtu
                 raise ZeroDivisionError
             return await super().list(*args, **kwargs)
 
-    world = World("crashes", "goes-on")
-    broken = world.clusters["crashes"] = Broken()
+    broken = Broken()
+    world = World("crashes", "goes-on", crashes=broken)
     async with world.running() as fleet:
         await asyncio.sleep(30)
         assert synced(fleet) == {"crashes": False, "goes-on": True}
-        assert "an observer crashed" in caplog.text
+        assert "task of a foundation crashed" in caplog.text
 
         broken.broken = False
-        await asyncio.sleep(11)
+        await asyncio.sleep(LONGEST_DELAY)
         assert synced(fleet) == {"crashes": True, "goes-on": True}
 
 

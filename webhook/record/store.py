@@ -3,8 +3,9 @@
 Callers pass a pure function of the journal. Those that arrive during a write are applied together by the next one, so
 that two hundred notifications at once cost a few writes.
 
-The Lease of the same name remembers the journal, by the UID of its ConfigMap: it is created after the first journal. So a
-Lease without a ConfigMap, or with another one, means that the journal is lost, also to a process that has just started.
+The Lease of the same name remembers the journal, by the UID of its ConfigMap: it is created after the first journal. So
+a Lease without a ConfigMap, or with another one, means that the journal is lost, also to a process that has just
+started.
 """
 
 import asyncio
