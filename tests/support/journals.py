@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from tests.support.moments import alert, at, person
+from tests.support.moments import NOON, alert, at, person
 from webhook.record.journal import (
     Disruption,
     Journal,
     Outcome,
     Pause,
     PodRecord,
+    PodState,
     Request,
     Resolution,
     Run,
@@ -37,6 +38,35 @@ def pods(*, intended: bool = False) -> tuple[PodRecord, ...]:
     return tuple(
         PodRecord(name=f"diego-api-{n}", uid=f"uid-{n}", statefulset="diego-api", intended_at=moment) for n in (0, 1)
     )
+
+
+def listed(*, intended: int = 0, deleted: int = 0) -> tuple[PodRecord, ...]:
+    """The two pods on a run's list: of so many the intent is on record, and so many are deleted."""
+    states = [PodState.DELETED] * deleted + [PodState.INTENDED] * (intended - deleted) + [PodState.LISTED] * 2
+    return tuple(
+        PodRecord(
+            name=f"diego-api-{number}",
+            uid=f"diego-api-{number}-uid",
+            statefulset="diego-api",
+            state=states[number],
+            intended_at=NOON if number < intended else None,
+        )
+        for number in (0, 1)
+    )
+
+
+def open_run(**changes: Any) -> Run:
+    """A run of an alert, in progress since noon, with its two pods listed."""
+    fields: dict[str, Any] = {
+        "id": "cf-1",
+        "foundation": "cf",
+        "runbook": "restart-diego-api",
+        "mode": "auto",
+        "started": NOON,
+        "alerts": {"a": alert()},
+        "pods": listed(),
+    }
+    return Run(**fields | changes)
 
 
 FULL = Journal(
