@@ -1,5 +1,6 @@
 """Whatever happens in whatever order: never two open runs, and never one that something stands against."""
 
+import dataclasses
 from collections import Counter
 from datetime import datetime, timedelta
 from random import Random
@@ -45,13 +46,14 @@ class World:
         self.quiet_until = NOON  # the end of the last cooldown or retry
         self.firing: dict[str, datetime] = {}
         self.last_seen: dict[str, datetime] = {}
+        self.resolved: dict[str, Ask] = {}
 
     def step(self) -> None:
         self.now += timedelta(seconds=self.random.choice([0, 0.5, 5, 30, 61, 301]))
         happening = self.random.choice(
             [
                 *(self.alerts, self.alerts, self.alerts, self.person, self.decide, self.decide, self.delete, self.end),
-                *(self.resolve, self.pause, self.resume, self.reset, self.withdraw),
+                *(self.resolve, self.repeat, self.dispute, self.pause, self.resume, self.reset, self.withdraw),
             ]
         )
         happening()
@@ -78,10 +80,33 @@ class World:
         name = self.random.choice("abc")
         began = self.firing.pop(name, self.now)
         self.last_seen.pop(name, None)
-        resolved = Ask(name, name, firing=False, starts_at=began, ends_at=self.now)
+        resolved = self.resolved[name] = Ask(name, name, firing=False, starts_at=began, ends_at=self.now)
         self.journal, decision, _ = request_as_alerts(self.journal, [resolved], self.foundation, self.now)
         assert decision is None
         assert self.journal.request is None or name not in self.journal.request.alerts
+
+    def repeat(self) -> None:
+        """The same `resolved` again: it changes nothing."""
+        for asked in self.resolved.values():
+            before = self.journal
+            self.journal, decision, _ = request_as_alerts(before, [asked], self.foundation, self.now)
+            assert decision is None
+            assert self.journal.resolved == before.resolved
+            assert self.journal.request == before.request
+
+    def dispute(self) -> None:
+        """Another sender goes on firing with the start from before the `resolved`."""
+        name = self.random.choice("abc")
+        if name not in self.resolved or name in self.firing:
+            return
+        self.last_seen[name] = self.now
+        asked = dataclasses.replace(self.resolved[name], firing=True)
+        before = self.journal
+        self.journal, decision, reasons = request_as_alerts(before, [asked], self.foundation, self.now)
+        self.happened[f"dispute {reasons[name]}"] += 1
+        if decision is None and before.request is None and self.journal.request is not None:
+            self.happened["dispute queued"] += 1
+            assert self.journal.request.due <= self.now + timedelta(minutes=2)
 
     def person(self) -> None:
         asked = PersonRecord(by="ann", at=self.now, observe=self.random.random() < 0.3)
@@ -174,7 +199,7 @@ def test_no_run_begins_that_something_stands_against(seed: int) -> None:
 def test_everything_happens_in_these_worlds() -> None:
     """Else the test above would prove little."""
     happened: Counter[str] = Counter()
-    for seed in range(5):
+    for seed in range(20):
         world = World(seed)
         for _ in range(600):
             world.step()
@@ -188,6 +213,9 @@ def test_everything_happens_in_these_worlds() -> None:
         "refuse breaker-open",
         "refuse cooldown",
         "refuse retry",
+        "dispute asks",
+        "dispute late-duplicate",
+        "dispute queued",
         "person run",
         "person join",
         "person refuse",
