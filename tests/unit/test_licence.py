@@ -106,17 +106,16 @@ def test_at_its_very_limit_each_still_permits_the_delete(changes: dict[str, Any]
 
 
 def test_every_way_to_expire_is_reached_here() -> None:
-    found = {
-        licence(**changes).expired(now)
-        for changes, now in [
-            ({"proof": proof(instant(-PROOF_AGE - 1))}, instant()),
-            ({"viewed": instant(-DEFAULT.view_age - 1)}, instant()),
-            ({"lease": 0.0}, instant()),
-            ({}, instant(wall=60)),
-            ({"run_mode": "observe"}, instant()),
-            ({"journal_epoch": 4}, instant()),
-        ]
-    }
+    each: list[tuple[dict[str, Any], Instant]] = [
+        ({"proof": proof(instant(-PROOF_AGE - 1))}, instant()),
+        ({"viewed": instant(-DEFAULT.view_age - 1)}, instant()),
+        ({"lease": 0.0}, instant()),
+        ({}, instant(wall=60)),
+        ({"run_mode": "observe"}, instant()),
+        ({"journal_epoch": 4}, instant()),
+    ]
+
+    found = {licence(**changes).expired(now) for changes, now in each}
 
     assert found == set(Expiry)
 
