@@ -12,6 +12,8 @@ from sandbox.demo.stage import Stage
 from tests.support import dashboard as reading
 from tests.support.tools import need
 
+pytestmark = pytest.mark.xdist_group("dashboard queries")  # one worker: the tests share one incident
+
 DASHBOARD = reading.load()
 QUERIES = {query.where: query for query in reading.panel_queries(DASHBOARD) + reading.annotation_queries(DASHBOARD)}
 

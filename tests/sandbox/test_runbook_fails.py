@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
+
 from sandbox.cluster.foundation import Foundation
 from sandbox.cluster.resources import SERVICES
 from sandbox.sandbox import Sandbox
@@ -17,10 +19,10 @@ from tests.support.incidents import (
     fire,
     fully_ready,
     healed,
+    incident,
     notification,
     patch,
     settled,
-    side_by_side,
     told,
     uids,
     whole,
@@ -111,16 +113,9 @@ FAILING = {
 }
 
 
-async def test_the_run_names_the_check_and_the_place() -> None:
-    names = list(FAILING)
-    for part in (names[:5], names[5:]):
-        await side_by_side({name: _fails(FAILING[name]) for name in part})
-
-
-async def _fails(case: Failing) -> None:
-    async with boxed(case.foundation) as box, serving(box.write_config(config(box, remediation=SHORT))) as webhook:
-        before = uids(box)
-        await break_it(box)
+@pytest.mark.parametrize("case", FAILING.values(), ids=FAILING.keys())
+async def test_the_run_names_the_check_and_the_place(case: Failing) -> None:
+    async with incident(case.foundation, remediation=SHORT) as (box, webhook, before):
         if case.early:
             case.fault(box)
         else:
@@ -205,11 +200,10 @@ async def asked(webhook: Webhook) -> str:
 
 async def test_runs_that_delete_nothing_do_not_open_the_breaker() -> None:
     once = SHORT | {"breaker": {"runs": 1, "window": "1h"}}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=once))) as webhook:
+    async with incident(remediation=once, broken=False) as (box, webhook, before):
         for count in (1, 2):
             await fire(webhook)
             assert (await webhook.ended(count))["outcome"] == "not-needed"
-        before = uids(box)
         await break_it(box)
         await fire(webhook)
         assert (await webhook.ended(3))["outcome"] == "recovered"

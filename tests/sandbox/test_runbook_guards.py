@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
+
 from sandbox.cluster.foundation import Foundation
 from sandbox.cluster.objects import thaw
 from sandbox.cluster.resources import CONFIGMAPS, PODS
@@ -20,12 +22,12 @@ from tests.support.incidents import (
     fire,
     fully_ready,
     healed,
+    incident,
     journal,
     nothing_deleted,
     notification,
     patch,
     settled,
-    side_by_side,
     uids,
 )
 from tests.support.programs import Json, runbook, serving
@@ -105,13 +107,10 @@ GUARDS = {
 }
 
 
-async def test_a_guard_trips_before_the_first_delete() -> None:
-    await side_by_side({name: _trips(guard) for name, guard in GUARDS.items()})
-
-
-async def _trips(guard: Guard) -> None:
+@pytest.mark.parametrize("guard", GUARDS.values(), ids=GUARDS.keys())
+async def test_a_guard_refuses_before_the_first_delete(guard: Guard) -> None:
     foundation = Foundation(update_strategy="OnDelete")
-    async with boxed(foundation) as box, serving(box.write_config(config(box, remediation=SOON))) as webhook:
+    async with incident(foundation, remediation=SOON, broken=False) as (box, webhook, _):
         if guard.wedged:
             await break_it(box)
         guard.fault(box)
@@ -135,8 +134,7 @@ async def _trips(guard: Guard) -> None:
 
 
 async def test_a_split_brain_that_is_reachable_is_left_alone() -> None:
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
+    async with incident(broken=False) as (box, webhook, before):
         box.fault("split-brain")
         await settled(box, lambda pods: [pod["active"] for pod in pods] == ["true", "true"])
         await fire(webhook)
@@ -162,12 +160,7 @@ async def test_more_pods_than_a_restart_may_take() -> None:
 
 
 async def test_a_target_that_is_not_there() -> None:
-    async with (
-        boxed() as box,
-        serving(box.write_config(config(box, restart=["diego-api", "diego-gone"]))) as webhook,
-    ):
-        before = uids(box)
-        await break_it(box)
+    async with incident(restart=["diego-api", "diego-gone"]) as (box, webhook, before):
         await fire(webhook)
 
         run = await webhook.ended()
@@ -178,8 +171,7 @@ async def test_a_target_that_is_not_there() -> None:
 
 async def test_paused() -> None:
     """A pause refuses, without a run; `resume` replays nothing; what is asked after it is done."""
-    async with boxed() as box, serving(box.write_config(config(box, remediation=SOON))) as webhook:
-        before = uids(box)
+    async with incident(remediation=SOON, broken=False) as (box, webhook, before):
         assert (await runbook(webhook.config, "pause", "cf", "--reason", "we look ourselves")).code == 0
         await break_it(box)
         status, said = await webhook.notify(notification(alert()))
@@ -213,9 +205,7 @@ def pause(box: Sandbox) -> None:
 
 async def test_paused_before_the_first_delete() -> None:
     slow = SOON | {"confirm": {"attempts": 5, "interval": "300ms"}}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=slow))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident(remediation=slow) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         pause(box)
@@ -282,15 +272,12 @@ def of_the_future(box: Sandbox) -> None:
     patch(box, audit.JOURNAL, {"data": {"journal.json": text}}, resource=CONFIGMAPS)
 
 
-async def test_a_lost_journal() -> None:
-    """Gone while it was known, or unreadable: nothing is done until a person says `reset`."""
-    lost = {"gone": delete_journal, "garbage": scribble, "of another version": of_the_future}
-    await side_by_side({name: _lost(lose) for name, lose in lost.items()})
-
-
-async def _lost(lose: Callable[[Sandbox], None]) -> None:
-    async with boxed() as box, serving(box.write_config(config(box, remediation=SOON))) as webhook:
-        before = uids(box)
+@pytest.mark.parametrize(
+    "lose", [delete_journal, scribble, of_the_future], ids=["gone", "garbage", "of another version"]
+)
+async def test_a_lost_journal(lose: Callable[[Sandbox], None]) -> None:
+    """Gone while it was known, or unreadable: nothing is done until a person runs `reset`."""
+    async with incident(remediation=SOON, broken=False) as (box, webhook, before):
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "not-needed"
         lose(box)
@@ -310,10 +297,8 @@ async def _lost(lose: Callable[[Sandbox], None]) -> None:
 async def test_a_journal_that_is_lost_in_mid_run() -> None:
     """Nothing is known of the run any more: nothing more is deleted, neither now nor after `reset`."""
     quick = SOON | {"cooldown": "0s"}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=quick))) as webhook:
-        before = uids(box)
+    async with incident(remediation=quick) as (box, webhook, before):
         trap = at_delete(box, 1, lambda: delete_journal(box))
-        await break_it(box)
         await fire(webhook)
         await asyncio.wait_for(trap.sprung.wait(), 30)
         await settled(box, whole_again(before))

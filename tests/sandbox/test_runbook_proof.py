@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from sandbox.sandbox import Sandbox
+from tests.support.fast_webhook import LEASE_TRUSTED
 from tests.support.incidents import (
     alert,
     at_delete,
@@ -14,11 +17,11 @@ from tests.support.incidents import (
     config,
     fire,
     healed,
+    incident,
     nothing_deleted,
     notification,
     patch,
     resolved,
-    side_by_side,
     uids,
 )
 from tests.support.programs import DEADLINE, serving, until
@@ -89,22 +92,8 @@ CASES = {
 }
 
 
-async def test_what_proves_nothing() -> None:
-    await side_by_side({name: _proves_nothing(case) for name, case in CASES.items()})
-
-
-async def test_what_proves_nothing_and_takes_its_time() -> None:
-    """A connection that times out, and an API server that hangs or dies while it is being proved."""
-    await side_by_side(
-        {
-            "pods disagree": _pods_that_disagree(),
-            "the API server hangs": _without_an_api_server("api-hang", "api-resume"),
-            "the API server dies": _without_an_api_server("api-kill", "api-start"),
-        }
-    )
-
-
-async def _proves_nothing(case: Case) -> None:
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_an_inconclusive_check_deletes_nothing(case: Case) -> None:
     async with boxed() as box:
         document = config(box, remediation=SOON, **dict(case.foundation))
         async with serving(box.write_config(document)) as webhook:
@@ -137,10 +126,9 @@ async def api_pods(box: Sandbox, *, present: bool) -> None:
     await until(so, what="the api pods")
 
 
-async def _pods_that_disagree() -> None:
+async def test_pods_that_disagree_are_inconclusive() -> None:
     """One api pod reaches the BBS and the other does not; when both do, no restart is needed."""
-    async with boxed() as box, serving(box.write_config(config(box, remediation=SOON))) as webhook:
-        before = uids(box)
+    async with incident(remediation=SOON, broken=False, fast=True) as (box, webhook, before):
         box.fault("blind", "api-0")
         await fire(webhook)
 
@@ -157,8 +145,7 @@ async def _pods_that_disagree() -> None:
 
 
 async def test_reachable_after_all() -> None:
-    async with boxed() as box, serving(box.write_config(config(box, remediation=SOON))) as webhook:
-        before = uids(box)
+    async with incident(remediation=SOON, broken=False) as (box, webhook, before):
         await fire(webhook)
 
         run = await webhook.ended()
@@ -177,7 +164,7 @@ async def test_reachable_after_all() -> None:
 
 async def test_reachable_without_nc() -> None:
     """bash is enough to see that nothing is wrong."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (box, webhook, _):
         box.fault("no-nc")
         await fire(webhook)
 
@@ -189,9 +176,7 @@ async def test_reachable_without_nc() -> None:
 async def test_it_comes_back_while_it_is_being_proved() -> None:
     """One attempt fails, the next succeeds: a failover, and no reason for a restart."""
     slow = {"confirm": {"attempts": 20, "interval": "200ms"}}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=slow))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident(remediation=slow) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         for pod in before:
@@ -202,16 +187,15 @@ async def test_it_comes_back_while_it_is_being_proved() -> None:
         nothing_deleted(box, before)
 
 
-async def _without_an_api_server(fault: str, mend: str) -> None:
+@pytest.mark.parametrize(("fault", "mend"), [("api-hang", "api-resume"), ("api-kill", "api-start")])
+async def test_without_an_api_server_nothing_is_deleted(fault: str, mend: str) -> None:
     """The run ends when the API server is back, without a delete; the next one heals."""
     remediation = SOON | {"confirm": {"attempts": 5, "interval": "300ms"}}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=remediation))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident(remediation=remediation, fast=True) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         box.fault(fault)
-        away = asyncio.create_task(asyncio.sleep(14))  # longer than the lease is trusted without a renewal
+        away = asyncio.create_task(asyncio.sleep(LEASE_TRUSTED + 1))  # longer than the lease is trusted
         assert (await webhook.notify(notification(alert(OTHER))))[0] == 503
         await away
         box.fault(mend)
@@ -248,10 +232,8 @@ async def test_observing_deletes_nothing() -> None:
 
 
 async def test_resolved_before_the_restart() -> None:
-    async with boxed() as box, serving(box.write_config(config(box, remediation=SLOW))) as webhook:
-        before = uids(box)
+    async with incident(remediation=SLOW) as (box, webhook, before):
         first, second = alert(), alert(OTHER)
-        await break_it(box)
         await fire(webhook, first, second)
         await webhook.reached("confirm-unreachable")
         for each in (first, second):
@@ -263,10 +245,8 @@ async def test_resolved_before_the_restart() -> None:
 
 
 async def test_one_of_two_resolved_is_not_enough() -> None:
-    async with boxed() as box, serving(box.write_config(config(box, remediation=SLOW))) as webhook:
-        before = uids(box)
+    async with incident(remediation=SLOW) as (box, webhook, before):
         first, second = alert(), alert(OTHER)
-        await break_it(box)
         await fire(webhook, first, second)
         await webhook.reached("confirm-unreachable")
         assert (await webhook.notify(notification(resolved(first), second)))[0] == 202
@@ -279,11 +259,9 @@ async def test_one_of_two_resolved_is_not_enough() -> None:
 
 async def test_resolved_in_the_middle_of_the_restart() -> None:
     """That is what a restart does to an alert: it goes on."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
+    async with incident() as (box, webhook, before):
         fired = alert()
         trap = at_delete(box, 1, lambda: box.fault("api-slow", "0.2"))
-        await break_it(box)
         await fire(webhook, fired)
         await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
         assert (await webhook.notify(notification(resolved(fired))))[0] == 202

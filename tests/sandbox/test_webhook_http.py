@@ -16,7 +16,7 @@ import yaml
 
 from sandbox.sandbox import Sandbox
 from tests.support.certificates import Authority
-from tests.support.incidents import STEPS, alert, boxed, break_it, config, fire, notification
+from tests.support.incidents import STEPS, alert, boxed, break_it, config, fire, incident, notification
 from tests.support.programs import Webhook, command, running, serving
 from tests.support.tools import need
 
@@ -269,7 +269,7 @@ PROBES = ("success", "dns", "refused", "timeout", "unreachable", "reset", "tls",
 
 async def test_every_counter_exists_from_the_start() -> None:
     """So that the first of a kind is an increase, and a sum over no run is 0."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (_, webhook, _):
         await webhook.until_metrics({"diego_webhook_leader{foundation=cf}": 1})
         before = await webhook.metrics()
         expected = {
@@ -308,7 +308,7 @@ async def test_every_counter_exists_from_the_start() -> None:
 
 async def test_promtool_finds_nothing() -> None:
     promtool = need("promtool")
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (_, webhook, _):
         await fire(webhook)
         await webhook.ended()
         _, text = await webhook.get("/metrics")

@@ -11,11 +11,11 @@ from tests.support.incidents import (
     deletions,
     fire,
     healed,
+    incident,
     journal,
     nothing_deleted,
     notification,
     resolved,
-    side_by_side,
     uids,
     whole,
 )
@@ -35,9 +35,7 @@ def decided(decision: str, reason: str) -> str:
 
 async def test_two_hundred_notifications_at_once() -> None:
     """Of two alerts, in groups of many names: one run, and every one of them is on record before it is answered."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident() as (box, webhook, before):
         alerts = (alert(), alert(OTHER))
         sent = [notification(alerts[number % 2], group=f'{{}}/{{route="{number}"}}:{{}}') for number in range(200)]
         answers = await asyncio.gather(*(webhook.notify(each) for each in sent))
@@ -54,8 +52,7 @@ async def test_two_hundred_notifications_at_once() -> None:
 
 async def test_what_is_asked_while_a_run_is_under_way_is_answered_by_it() -> None:
     slow = {"confirm": {"attempts": 4, "interval": "300ms"}, "cooldown": "0s"}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=slow))) as webhook:
-        await break_it(box)
+    async with incident(remediation=slow) as (box, webhook, _):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         for name in ("DiegoBBSUnreachable", OTHER):
@@ -71,9 +68,7 @@ async def test_what_is_asked_while_a_run_is_under_way_is_answered_by_it() -> Non
 
 async def test_late_duplicates() -> None:
     """A firing that is older than the `resolved` already seen asks for nothing; a new one does."""
-    async with boxed() as box, serving(box.write_config(config(box, remediation={"retry": "100ms"}))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident(remediation={"retry": "100ms"}) as (box, webhook, before):
         old = alert(ago=300)
         assert (await webhook.notify(notification(resolved(old))))[0] == 202
         for _ in range(3):
@@ -89,7 +84,7 @@ async def test_late_duplicates() -> None:
 
 async def test_what_asks_for_nothing() -> None:
     """It is answered 200, counted with its reason, and not even looked at."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (box, webhook, _):
         nothing: dict[str, Json] = {
             "no-remediation": alert(remediation=""),
             "unknown-foundation": alert(foundation="elsewhere"),
@@ -108,16 +103,6 @@ async def test_what_asks_for_nothing() -> None:
         assert (await webhook.ended())["outcome"] == "not-needed"
 
 
-async def test_the_cooldown() -> None:
-    await side_by_side(
-        {
-            "asked": _asked_in_the_cooldown_it_is_done_when_that_is_over(),
-            "resolved": _resolved_in_the_cooldown_it_is_wanted_no_more(),
-            "unheard of": _unheard_of_it_is_wanted_no_more(),
-        }
-    )
-
-
 COOLING = {"cooldown": "5s"}
 
 
@@ -129,10 +114,9 @@ async def again(webhook: Webhook, fired: Json) -> None:
     await webhook.until_metrics({WANTED: 1, decided("refuse", "cooldown"): 1})
 
 
-async def _asked_in_the_cooldown_it_is_done_when_that_is_over() -> None:
+async def test_a_request_in_the_cooldown_runs_when_that_is_over() -> None:
     """Nobody asks again."""
-    async with boxed() as box, serving(box.write_config(config(box, remediation=COOLING))) as webhook:
-        await break_it(box)
+    async with incident(remediation=COOLING) as (box, webhook, _):
         await fire(webhook)
         first = await webhook.ended()
         assert first["outcome"] == "recovered"
@@ -150,9 +134,8 @@ async def _asked_in_the_cooldown_it_is_done_when_that_is_over() -> None:
         assert (await webhook.metrics())[WANTED] == 0
 
 
-async def _resolved_in_the_cooldown_it_is_wanted_no_more() -> None:
-    async with boxed() as box, serving(box.write_config(config(box, remediation=COOLING))) as webhook:
-        await break_it(box)
+async def test_a_request_that_is_resolved_in_the_cooldown_is_dropped() -> None:
+    async with incident(remediation=COOLING) as (_, webhook, _):
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
         fired, other = alert(), alert(OTHER)
@@ -167,11 +150,10 @@ async def _resolved_in_the_cooldown_it_is_wanted_no_more() -> None:
         assert len(await webhook.runs()) == 1
 
 
-async def _unheard_of_it_is_wanted_no_more() -> None:
+async def test_a_request_that_nobody_repeats_expires() -> None:
     """An alert that vanished without a word is not acted upon when the cooldown is over."""
     forgetful = COOLING | {"request_ttl": "1s"}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=forgetful))) as webhook:
-        await break_it(box)
+    async with incident(remediation=forgetful) as (box, webhook, _):
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
         status, _ = await webhook.notify(notification(alert()))
