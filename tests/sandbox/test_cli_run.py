@@ -124,7 +124,7 @@ async def test_run_beside_a_webhook() -> None:
 
 async def test_run_while_a_run_is_under_way() -> None:
     """It joins."""
-    slow = {"confirm": {"attempts": 8, "interval": "300ms"}}
+    slow = {"confirm": {"attempts": 15, "interval": "300ms"}}
     async with boxed() as box:
         path = box.write_config(config(box, remediation=slow))
         before = uids(box)

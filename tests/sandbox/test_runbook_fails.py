@@ -30,8 +30,8 @@ from tests.support.incidents import (
 from tests.support.programs import Webhook, runbook, serving, until
 
 SHORT = {
-    "await_ready": {"timeout": "1500ms"},
-    "verify": {"attempts": 2, "interval": "200ms", "timeout": "1s"},
+    "await_ready": {"timeout": "3s"},  # long enough for the restart that helps, on a busy machine too
+    "verify": {"attempts": 2, "interval": "200ms", "timeout": "2s"},
     "retry": "100ms",
     "cooldown": "0s",
 }

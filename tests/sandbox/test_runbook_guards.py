@@ -1,6 +1,5 @@
 """What forbids a restart although the BBS is proved unreachable; and without it, the same foundation is healed."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -204,7 +203,7 @@ def pause(box: Sandbox) -> None:
 
 
 async def test_paused_before_the_first_delete() -> None:
-    slow = SOON | {"confirm": {"attempts": 5, "interval": "300ms"}}
+    slow = SOON | {"confirm": {"attempts": 10, "interval": "300ms"}}
     async with incident(remediation=slow) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
@@ -236,82 +235,3 @@ async def test_paused_after_the_first_of_two() -> None:
             assert uids(box)["diego-api-1"] == before["diego-api-1"]
             assert len(await webhook.runs()) == 1
             assert journal(box)["paused"]["by"] == "ann"
-
-
-async def test_a_journal_of_another_foundation() -> None:
-    async with boxed() as box:
-        before = uids(box)
-        await break_it(box)
-        theirs = {"foundation": "other", "journal.json": json.dumps({"foundation": "other", "version": 1})}
-        box.cluster.create(CONFIGMAPS, box.namespace, {"metadata": {"name": audit.JOURNAL}, "data": theirs})
-        async with serving(box.write_config(config(box))) as webhook:
-            assert (await webhook.notify(notification(alert())))[0] == 503
-            refused = "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=foreign-journal}"
-            await webhook.until_metrics({refused: 1})
-            checked = await runbook(webhook.config, "check", "cf")
-            assert "is the journal of foundation other" in checked.output
-            assert (await runbook(webhook.config, "reset", "cf")).code == 3
-            assert audit.requests(box.audit) <= {"get pods/exec api-0", "get pods/exec api-1"}
-
-            box.cluster.registry.delete(CONFIGMAPS, box.namespace, audit.JOURNAL)
-            await fire(webhook)
-            assert (await webhook.ended())["outcome"] == "recovered"
-            healed(box, before)
-
-
-def delete_journal(box: Sandbox) -> None:
-    box.cluster.registry.delete(CONFIGMAPS, box.namespace, audit.JOURNAL)
-
-
-def scribble(box: Sandbox) -> None:
-    patch(box, audit.JOURNAL, {"data": {"journal.json": "{garbage"}}, resource=CONFIGMAPS)
-
-
-def of_the_future(box: Sandbox) -> None:
-    text = json.dumps(journal(box) | {"version": 99})
-    patch(box, audit.JOURNAL, {"data": {"journal.json": text}}, resource=CONFIGMAPS)
-
-
-@pytest.mark.parametrize(
-    "lose", [delete_journal, scribble, of_the_future], ids=["gone", "garbage", "of another version"]
-)
-async def test_a_lost_journal(lose: Callable[[Sandbox], None]) -> None:
-    """Gone while it was known, or unreadable: nothing is done until a person runs `reset`."""
-    async with incident(remediation=SOON, broken=False) as (box, webhook, before):
-        await fire(webhook)
-        assert (await webhook.ended())["outcome"] == "not-needed"
-        lose(box)
-        await break_it(box)
-        assert (await webhook.notify(notification(alert())))[0] == 503
-        lost = "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=journal-lost}"
-        assert (await webhook.metrics())[lost] == 1
-        nothing_deleted(box, before)
-
-        reset = await runbook(webhook.config, "reset", "cf")
-        assert reset.code == 0, reset
-        await fire(webhook)
-        assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
-
-
-async def test_a_journal_that_is_lost_in_mid_run() -> None:
-    """Nothing is known of the run any more: nothing more is deleted, neither now nor after `reset`."""
-    quick = SOON | {"cooldown": "0s"}
-    async with incident(remediation=quick) as (box, webhook, before):
-        trap = at_delete(box, 1, lambda: delete_journal(box))
-        await fire(webhook)
-        await asyncio.wait_for(trap.sprung.wait(), 30)
-        await settled(box, whole_again(before))
-        assert (await webhook.notify(notification(alert())))[0] == 503
-
-        assert (await runbook(webhook.config, "reset", "cf")).code == 0
-        assert [each.uid for each in deletions(box)] == [before["diego-api-0"]]
-        await webhook.until_metrics({"diego_remediation_run_in_progress{foundation=cf}": 0})
-        assert await webhook.runs() == []
-        await fire(webhook)
-        assert (await webhook.ended())["outcome"] == "not-needed"
-
-
-def whole_again(before: dict[str, str]) -> Callable[[list[Json]], bool]:
-    """Whether the first pod is a new one and leads."""
-    return lambda pods: pods[0]["uid"] != before["diego-api-0"] and pods[0]["active"] == "true"

@@ -190,7 +190,7 @@ async def test_it_comes_back_while_it_is_being_proved() -> None:
 @pytest.mark.parametrize(("fault", "mend"), [("api-hang", "api-resume"), ("api-kill", "api-start")])
 async def test_without_an_api_server_nothing_is_deleted(fault: str, mend: str) -> None:
     """The run ends when the API server is back, without a delete; the next one heals."""
-    remediation = SOON | {"confirm": {"attempts": 5, "interval": "300ms"}}
+    remediation = SOON | {"confirm": {"attempts": 10, "interval": "300ms"}}
     async with incident(remediation=remediation, fast=True) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")

@@ -1,6 +1,7 @@
 """Requests: who asks, how often and how late, and what becomes of it."""
 
 import asyncio
+import time
 from datetime import datetime
 
 from tests.support.incidents import (
@@ -51,7 +52,7 @@ async def test_two_hundred_notifications_at_once() -> None:
 
 
 async def test_what_is_asked_while_a_run_is_under_way_is_answered_by_it() -> None:
-    slow = {"confirm": {"attempts": 4, "interval": "300ms"}, "cooldown": "0s"}
+    slow = {"confirm": {"attempts": 12, "interval": "300ms"}, "cooldown": "0s"}
     async with incident(remediation=slow) as (box, webhook, _):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
@@ -103,7 +104,13 @@ async def test_what_asks_for_nothing() -> None:
         assert (await webhook.ended())["outcome"] == "not-needed"
 
 
-COOLING = {"cooldown": "5s"}
+COOLING = {"cooldown": "8s"}
+
+
+async def cooled_down(webhook: Webhook) -> None:
+    """Waits for the end of the cooldown, and a second more, in which a run would start."""
+    ends = (await webhook.metrics())["diego_remediation_cooldown_end_timestamp_seconds{foundation=cf}"]
+    await asyncio.sleep(max(0.0, ends - time.time()) + 1)
 
 
 async def again(webhook: Webhook, fired: Json) -> None:
@@ -116,7 +123,7 @@ async def again(webhook: Webhook, fired: Json) -> None:
 
 async def test_a_request_in_the_cooldown_runs_when_that_is_over() -> None:
     """Nobody asks again."""
-    async with incident(remediation=COOLING) as (box, webhook, _):
+    async with incident(remediation=COOLING, fast=True) as (box, webhook, _):
         await fire(webhook)
         first = await webhook.ended()
         assert first["outcome"] == "recovered"
@@ -135,7 +142,7 @@ async def test_a_request_in_the_cooldown_runs_when_that_is_over() -> None:
 
 
 async def test_a_request_that_is_resolved_in_the_cooldown_is_dropped() -> None:
-    async with incident(remediation=COOLING) as (_, webhook, _):
+    async with incident(remediation=COOLING, fast=True) as (_, webhook, _):
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
         fired, other = alert(), alert(OTHER)
@@ -146,14 +153,14 @@ async def test_a_request_that_is_resolved_in_the_cooldown_is_dropped() -> None:
         assert (await webhook.notify(notification(resolved(other))))[0] == 202
         await webhook.until_metrics({WANTED: 0})
 
-        await asyncio.sleep(6)  # the cooldown, and the wait after it
+        await cooled_down(webhook)
         assert len(await webhook.runs()) == 1
 
 
 async def test_a_request_that_nobody_repeats_expires() -> None:
     """An alert that vanished without a word is not acted upon when the cooldown is over."""
     forgetful = COOLING | {"request_ttl": "1s"}
-    async with incident(remediation=forgetful) as (box, webhook, _):
+    async with incident(remediation=forgetful, fast=True) as (box, webhook, _):
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
         status, _ = await webhook.notify(notification(alert()))
@@ -161,7 +168,7 @@ async def test_a_request_that_nobody_repeats_expires() -> None:
         await webhook.until_metrics({WANTED: 0})
         assert journal(box)["notes"][-1]["text"] == "a wanted request expired: unheard of"
 
-        await asyncio.sleep(5)
+        await cooled_down(webhook)
         assert len(await webhook.runs()) == 1
 
 
