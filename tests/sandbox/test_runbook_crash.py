@@ -147,7 +147,7 @@ class At(Trap):
 
 
 async def test_told_to_end_in_mid_run() -> None:
-    """SIGTERM: it gives the lease back and exits 0; the next one goes on at once."""
+    """SIGTERM: it gives the lease back and exits 0; the next one continues at once."""
     async with boxed() as box:
         before = uids(box)
         await break_it(box)
@@ -242,7 +242,7 @@ async def test_an_answer_is_lost(loss: Loss) -> None:
 
 
 async def test_the_api_server_dies_at_the_first_delete() -> None:
-    """It is waited for, the fate of the pod is found out, and the restart goes on."""
+    """It is waited for, the fate of the pod is found out, and the restart continues."""
     async with boxed() as box:
         before = uids(box)
         await break_it(box)

@@ -1,4 +1,4 @@
-"""What forbids a restart although the BBS is proved unreachable; and without it, the same foundation is healed."""
+"""What refuses a restart although the BBS is proved unreachable; and the control: without it, the foundation recovers."""
 
 import json
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from sandbox.sandbox import Sandbox
 from tests.support import audit
 from tests.support.incidents import (
     alert,
+    assert_nothing_deleted,
+    assert_recovered,
     at_delete,
     boxed,
     break_it,
@@ -20,10 +22,8 @@ from tests.support.incidents import (
     deletions,
     fire,
     fully_ready,
-    healed,
     incident,
     journal,
-    nothing_deleted,
     notification,
     patch,
     settled,
@@ -36,10 +36,10 @@ SOON = {"retry": "100ms"}
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
-    """What stands against a restart, how it goes away, and what is said of it. `wedged`: on top of the incident."""
+    """What refuses a restart, how it goes away, and what the run reports. `wedged`: on top of the incident."""
 
     fault: Callable[[Sandbox], object]
-    mend: Callable[[Sandbox], object]
+    repair: Callable[[Sandbox], object]
     reason: str
     detail: str
     wedged: bool = True
@@ -75,31 +75,31 @@ def somebody_restarts(box: Sandbox) -> None:
 GUARDS = {
     "a BBS serves without its label": Guard(
         fault=faults("label-none"),
-        mend=faults("thaw-label"),
+        repair=faults("thaw-label"),
         reason="bbs-serving",
         detail="accepts connections on its own address",
         wedged=False,
     ),
     "two serve without their labels": Guard(
         fault=faults("split-brain", "label-none"),
-        mend=faults("heal-brain", "thaw-label"),
+        repair=faults("heal-brain", "thaw-label"),
         reason="split-brain",
         detail="diego-api-0, diego-api-1 accept connections",
         wedged=False,
     ),
-    "scaled down": Guard(fault=scale(0), mend=scale(2), reason="scaled-down", detail="scaled to 0"),
+    "scaled down": Guard(fault=scale(0), repair=scale(2), reason="scaled-down", detail="scaled to 0"),
     "a rollout waits": Guard(
         fault=template({"note": "new"}),
-        mend=template(None),
+        repair=template(None),
         reason="rollout",
         detail="a restart would deploy",
     ),
     "excluded": Guard(
-        fault=annotate("until Monday"), mend=annotate(None), reason="excluded", detail="diego-medic/exclude"
+        fault=annotate("until Monday"), repair=annotate(None), reason="excluded", detail="diego-medic/exclude"
     ),
     "somebody restarts it": Guard(
         fault=somebody_restarts,
-        mend=faults("unstuck diego-api-0", "unstuck diego-api-1"),
+        repair=faults("unstuck diego-api-0", "unstuck diego-api-1"),
         reason="already-terminating",
         detail="every pod of diego-api is terminating already",
     ),
@@ -121,15 +121,15 @@ async def test_a_guard_refuses_before_the_first_delete(guard: Guard) -> None:
         assert guard.detail in run["detail"]
         assert run["steps"][-1]["name"] == "restart"
         assert run["steps"][-1]["result"] == "stopped"
-        nothing_deleted(box, uids(box))
+        assert_nothing_deleted(box, uids(box))
 
-        guard.mend(box)
+        guard.repair(box)
         await settled(box, fully_ready)
         await break_it(box)
         before = uids(box)
         await fire(webhook)
         assert (await webhook.ended(2))["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_a_split_brain_that_is_reachable_is_left_alone() -> None:
@@ -139,7 +139,7 @@ async def test_a_split_brain_that_is_reachable_is_left_alone() -> None:
         await fire(webhook)
 
         assert (await webhook.ended())["outcome"] == "not-needed"
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
 
 async def test_more_pods_than_a_restart_may_take() -> None:
@@ -150,12 +150,12 @@ async def test_more_pods_than_a_restart_may_take() -> None:
             await fire(webhook)
             run = await webhook.ended()
             assert (run["outcome"], run["reason"]) == ("refused", "max-pods")
-            nothing_deleted(box, before)
+            assert_nothing_deleted(box, before)
 
         async with serving(box.write_config(config(box, remediation=SOON | {"max_pods": 2}))) as webhook:
             await fire(webhook)
             assert (await webhook.ended(2))["outcome"] == "recovered"
-            healed(box, before)
+            assert_recovered(box, before)
 
 
 async def test_a_target_that_is_not_there() -> None:
@@ -165,7 +165,7 @@ async def test_a_target_that_is_not_there() -> None:
         run = await webhook.ended()
         assert (run["outcome"], run["reason"]) == ("refused", "no-target")
         assert "diego-gone" in run["detail"]
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
 
 async def test_paused() -> None:
@@ -186,11 +186,11 @@ async def test_paused() -> None:
         assert (await runbook(webhook.config, "resume", "cf")).code == 0
         await webhook.until_metrics({"diego_remediation_paused{foundation=cf}": 0})
         assert await webhook.runs() == []
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 def pause(box: Sandbox) -> None:
@@ -211,7 +211,7 @@ async def test_paused_before_the_first_delete() -> None:
 
         run = await webhook.ended()
         assert (run["outcome"], run["reason"]) == ("refused", "paused")
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
 
 async def test_paused_after_the_first_of_two() -> None:

@@ -11,16 +11,16 @@ from sandbox.sandbox import Sandbox
 from tests.support import audit
 from tests.support.incidents import (
     alert,
+    assert_nothing_deleted,
+    assert_recovered,
     at_delete,
     boxed,
     break_it,
     config,
     deletions,
     fire,
-    healed,
     incident,
     journal,
-    nothing_deleted,
     notification,
     patch,
     settled,
@@ -49,7 +49,7 @@ async def test_a_journal_of_another_foundation() -> None:
             box.cluster.registry.delete(CONFIGMAPS, box.namespace, audit.JOURNAL)
             await fire(webhook)
             assert (await webhook.ended())["outcome"] == "recovered"
-            healed(box, before)
+            assert_recovered(box, before)
 
 
 def delete_journal(box: Sandbox) -> None:
@@ -78,13 +78,13 @@ async def test_a_lost_journal(lose: Callable[[Sandbox], None]) -> None:
         assert (await webhook.notify(notification(alert())))[0] == 503
         lost = "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=journal-lost}"
         assert (await webhook.metrics())[lost] == 1
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         reset = await runbook(webhook.config, "reset", "cf")
         assert reset.code == 0, reset
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_a_journal_that_is_lost_in_mid_run() -> None:

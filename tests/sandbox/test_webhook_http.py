@@ -181,7 +181,7 @@ async def test_client_certificates_of_the_web_config(tmp_path: Path) -> None:
 
 
 async def test_without_authentication_it_listens_on_loopback_alone(tmp_path: Path) -> None:
-    """Nobody who can't be told apart may ask from afar; TLS alone tells nobody apart."""
+    """Without authentication nobody may ask from another host; TLS alone authenticates nobody."""
     authority = Authority(tmp_path)
     certificate, key = authority.issue("server")
     web = tmp_path / "web.yml"

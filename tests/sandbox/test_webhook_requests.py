@@ -6,15 +6,15 @@ from datetime import datetime
 
 from tests.support.incidents import (
     alert,
+    assert_nothing_deleted,
+    assert_recovered,
     boxed,
     break_it,
     config,
     deletions,
     fire,
-    healed,
     incident,
     journal,
-    nothing_deleted,
     notification,
     resolved,
     uids,
@@ -46,7 +46,7 @@ async def test_two_hundred_notifications_at_once() -> None:
         assert run["outcome"] == "recovered"
         assert run["alerts"].keys() == {each["fingerprint"] for each in alerts}
         assert run["asked_by"] == "DiegoBBSUnreachable, DiegoNoActiveLeader"
-        healed(box, before)
+        assert_recovered(box, before)
         await webhook.until_metrics({counted("asks"): 200, decided("run", "asked"): 1, WANTED: 0})
         assert len(await webhook.runs()) == 1
 
@@ -76,11 +76,11 @@ async def test_late_duplicates() -> None:
             assert (await webhook.notify(notification(old)))[0] == 200
         await webhook.until_metrics({counted("late-duplicate"): 3, counted("asks"): 0})
         assert await webhook.runs() == []
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         await fire(webhook, alert(ago=-1))
         assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_what_asks_for_nothing() -> None:
@@ -184,7 +184,7 @@ async def test_two_replicas() -> None:
                 await fire(other)
                 run = await other.ended()
                 assert run["outcome"] == "recovered"
-                healed(box, before)
+                assert_recovered(box, before)
                 ran = "diego_remediation_runs_total{foundation=cf,outcome=recovered,runbook=restart-diego-api}"
                 assert (await one.metrics())[ran] == 1
                 found = await other.metrics()
@@ -210,7 +210,7 @@ async def test_several_foundations() -> None:
             assert said["decisions"]["second"].startswith("run")
             run = await webhook.ended()
             assert (run["foundation"], run["outcome"]) == ("second", "recovered")
-            healed(two, before)
+            assert_recovered(two, before)
             one.fault("api-resume")
             status, said = await webhook.notify(both)
             assert status == 202

@@ -1,4 +1,4 @@
-"""The incident of the documentation in a sandbox: what breaks, who tells of it, and what the audit list says of it."""
+"""The incident of the documentation in a sandbox: what breaks, who reports it, and what the audit list shows."""
 
 import asyncio
 import hashlib
@@ -218,7 +218,7 @@ async def told(box: Sandbox, reason: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def healed(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
+def assert_recovered(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
     """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
     assert sorted(deletions(box), key=lambda each: each.pod) == [
         Deletion(pod, uid, 200) for pod, uid in sorted(before.items())
@@ -235,7 +235,7 @@ def whole(box: Sandbox, *, active: str = "true") -> bool:
     return all(pod["ready"] == "2/2" for pod in pods) and labelled == serving and len(labelled) == 1
 
 
-def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
+def assert_nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
     """Asserts that no pod was touched, and nothing written but the journal, the lease and events."""
     assert deletions(box) == []
     assert uids(box) == before
@@ -245,7 +245,7 @@ def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
 class Trap(Failure):
     """Springs once, at the `number`-th request of its kind: before it takes effect, or (`effective`) after.
 
-    `spring` is called there. Then the request fails, or its answer is lost; without `fails` it goes on.
+    `spring` is called there. Then the request fails, or its answer is lost; without `fails` it continues.
     """
 
     def __init__(
@@ -276,7 +276,7 @@ class Trap(Failure):
 
 
 def at_delete(box: Sandbox, number: int, spring: Callable[[], object]) -> Trap:
-    """Lets something happen when the delete of this number (from 1) arrives; the delete itself goes on."""
+    """Lets something happen when the delete of this number (from 1) arrives; the delete itself continues."""
     trap = Trap("delete", "pods", spring, number=number, fails=False)
     box.mishaps.failures.append(trap)
     return trap

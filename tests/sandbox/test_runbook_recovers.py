@@ -1,4 +1,4 @@
-"""The incident, healed: what is deleted, what is written, and who is told."""
+"""The foundation recovers: what is deleted, what is written, and what is reported."""
 
 from sandbox.cluster.foundation import ActiveLabel, Foundation
 from tests.support.incidents import (
@@ -6,12 +6,12 @@ from tests.support.incidents import (
     COURTESY,
     STEPS,
     THE_PODS,
+    assert_recovered,
     at_delete,
     break_it,
     deletions,
     events,
     fire,
-    healed,
     incident,
     journal,
     told,
@@ -22,7 +22,7 @@ from tests.support.incidents import (
 from tests.support.programs import Json, runbook
 
 
-async def test_the_incident_heals() -> None:
+async def test_the_foundation_recovers() -> None:
     """Both pods go, each once, by its UID; new ones come, one of them leads, and the Cloud Controller reaches it."""
     async with incident() as (box, webhook, before):
         await fire(webhook)
@@ -32,7 +32,7 @@ async def test_the_incident_heals() -> None:
         assert (run["outcome"], run["reason"]) == ("recovered", "")
         assert [(step["name"], step["result"]) for step in run["steps"]] == [(name, "ok") for name in STEPS]
         assert {pod["name"]: pod["uid"] for pod in run["pods"] if pod["deleted"]} == before
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_nothing_is_written_that_the_contract_does_not_name() -> None:
@@ -102,7 +102,7 @@ async def test_labels_that_lie_do_not_stop_it() -> None:
         await fire(webhook)
 
         assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_evidence_that_can_not_be_had_is_no_reason_to_stop() -> None:
@@ -115,7 +115,7 @@ async def test_evidence_that_can_not_be_had_is_no_reason_to_stop() -> None:
         run = await webhook.ended()
         assert run["outcome"] == "recovered"
         assert events(box) == []
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_one_pod_after_another() -> None:
@@ -125,7 +125,7 @@ async def test_one_pod_after_another() -> None:
 
         assert (await webhook.ended())["outcome"] == "recovered"
         assert len(before) == 3
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_kubecf() -> None:
@@ -139,7 +139,7 @@ async def test_kubecf() -> None:
         assert run["outcome"] == "recovered"
         (confirmed,) = [step["detail"] for step in run["steps"] if step["name"] == "confirm-unreachable"]
         assert "Name or service not known" in confirmed
-        healed(box, before, active=label.active)
+        assert_recovered(box, before, active=label.active)
 
 
 BEFORE_2_0 = Foundation(locket="diego-locket")
