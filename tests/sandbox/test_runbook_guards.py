@@ -1,4 +1,4 @@
-"""What refuses a restart although the BBS is proved unreachable; and the control: without it, the foundation recovers."""
+"""What refuses a restart although the BBS is unreachable; and the control: without it, the foundation recovers."""
 
 import json
 from collections.abc import Callable
