@@ -1,40 +1,101 @@
-# Everything runs from .venv; `make install` is implied by every other target.
+# Everything runs from .venv; `make install` is implied by every target that needs it.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check test-cluster format
+# Which versions `make install` takes: locked (constraints.txt, the default), lowest (constraints-lowest.txt: the lower
+# bounds of pyproject.toml), or newest (whatever pyproject.toml allows today).
+RESOLUTION ?= locked
+CONSTRAINTS.locked := constraints.txt
+CONSTRAINTS.lowest := constraints-lowest.txt
+CONSTRAINTS := $(CONSTRAINTS.$(RESOLUTION))
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
-install: .venv/installed
+# Most tests wait for programs and clocks, so there are more workers than cores.
+WORKERS ?= $(shell expr 3 \* $$(nproc))
+PYTEST := $(BIN)/pytest
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
-.venv/installed: pyproject.toml
+# Rooms without I/O. Whether a pod may be deleted is decided here, so nearly every branch of theirs must be tested.
+PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py webhook/record/journal.py \
+  webhook/runbook/guards.py webhook/runbook/readiness.py webhook/operator/findings.py
+comma := ,
+empty :=
+
+.PHONY: install demo test test-fast test-cluster coverage check format lock build
+
+INSTALLED := .venv/installed-$(RESOLUTION)
+
+install: $(INSTALLED)
+
+# pip is upgraded first: dependency groups need pip 25.1, Python 3.11 comes with an older one.
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@rm -f .venv/installed*
+	$(PIP) --upgrade pip
+	$(PIP) --editable . --group dev
 	@touch $@
 
 demo: install
 	$(BIN)/diego-sandbox --once
 
 test: install
-	$(BIN)/pytest -m 'not cluster' $(ARGS)
+	$(PYTEST) $(PARALLEL) -m 'not cluster' $(ARGS)
 
-format: install
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+# Pure tests only: no process, no socket.
+test-fast: install
+	$(PYTEST) --numprocesses auto tests/unit $(ARGS)
+
+# Two reports: all that the unit tests reach; then the pure rooms, which have a floor.
+coverage: install
+	@ls $(PURE) >/dev/null
+	$(PYTEST) --numprocesses auto tests/unit --quiet --cov --cov-report=term $(ARGS)
+	$(BIN)/coverage report --include='$(subst $(empty) ,$(comma),$(strip $(PURE)))' --skip-covered --show-missing --fail-under=98
+
+# A folder with up, down, fault and build, which make a one-node Kubernetes with a stand-in foundation on it.
+CLUSTER = $(or $(DIEGO_MEDIC_CLUSTER),../shared/cluster)
+
+# One worker: there is one cluster. The first `up` of a machine takes minutes.
+test-cluster: install
+	@test -x $(CLUSTER)/up || { \
+	  echo "no cluster: $(CLUSTER) has no up, down, fault and build; set DIEGO_MEDIC_CLUSTER to the folder that has them" >&2; \
+	  exit 1; }
+	DIEGO_MEDIC_CLUSTER=$(abspath $(CLUSTER)) $(PYTEST) -m cluster --timeout 1800 $(ARGS)
+
+require = @command -v $(1) >/dev/null || { \
+  echo "$(1) not found: install Debian's $(2) package, or put $(1) on PATH" >&2; exit 1; }
 
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 	$(BIN)/python -m dashboards.build --check
+	$(call require,promtool,prometheus)
 	promtool check rules alerts/diego-medic.rules.yml
 	promtool test rules alerts/*.test.yml
+	$(call require,amtool,prometheus-alertmanager)
 	amtool check-config alerts/alertmanager.yml
 
-# A folder with up, down, fault and build, which make a one-node Kubernetes with a stand-in foundation on it.
-CLUSTER = $(or $(DIEGO_MEDIC_CLUSTER),../shared/cluster)
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
-test-cluster: install
-	@test -x $(CLUSTER)/up || { \
-	  echo "no cluster: $(CLUSTER) has no up, down, fault and build; say where they are in DIEGO_MEDIC_CLUSTER" >&2; exit 1; }
-	DIEGO_MEDIC_CLUSTER=$(abspath $(CLUSTER)) $(BIN)/pytest -m cluster $(ARGS)
+# The wheel and the sdist, in dist/, with the locked hatchling and without the network.
+build: install
+	$(BIN)/python -m build --no-isolation
+
+# Writes both lists of exact versions: the newest that pyproject.toml allows, and the lower bounds that it states.
+# Run it on the oldest supported Python.
+lock:
+	$(call freeze,constraints.txt,)
+	$(call freeze,constraints-lowest.txt,$(shell sed -n \
+	  '/^dependencies = /,/^]/s/^ *"\([a-z-]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml))
+
+define freeze
+	$(PYTHON) -m venv --clear .lock
+	.lock/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	.lock/bin/pip install --quiet --editable . --group dev $(2)
+	{ echo '# Written by `make lock`.'; .lock/bin/pip freeze --all --exclude-editable --exclude setuptools; } >$(1)
+	rm -rf .lock
+endef

@@ -1,1 +1,1 @@
-__version__ = "0.1.0"
+"""What diego-medic sees: the config, the view of a foundation, the probes and the metrics. It only reads."""

@@ -1,12 +1,6 @@
-"""The foundations of the config, each with its observer: begun, ended and begun anew as the config changes.
+"""The foundations of the config, each with its observer. What hangs for one delays no other."""
 
-A foundation that crashes is begun again by itself; what hangs for one delays no other.
-"""
-
-import asyncio
-import logging
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 
@@ -17,19 +11,10 @@ from exporter.foundation.probe import Dialer, dial_tcp
 from exporter.gauges import ViewAt, expired
 from exporter.kubernetes.api import Kubernetes
 from exporter.metrics import Instruments
-
-log = logging.getLogger(__name__)
+from exporter.serving.per_foundation import OnCrash, PerFoundation
 
 Connect = Callable[[Foundation, Callable[[str, str], None]], Kubernetes]
 """Makes the reader of a foundation, which tells (verb, code) of each of its requests."""
-RESTART_DELAY = 10.0
-"""Seconds between a crash of an observer and its next start."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    observer: Observer
-    task: asyncio.Task[None]
 
 
 class Fleet:
@@ -44,20 +29,20 @@ class Fleet:
         random: Random,
         instruments: Instruments,
         dial: Dialer = dial_tcp,
+        on_crash: OnCrash | None = None,
     ) -> None:
-        self._config = config
         self._connect = connect
         self._clock = clock
         self._random = random
         self._instruments = instruments
         self._dial = dial
-        self._members: dict[str, _Member] = {}
-        self._group: asyncio.TaskGroup | None = None
+        self._observers = PerFoundation(build=self._observer, run=Observer.run, on_crash=on_crash)
         self._was_ready = False
+        self.apply(config)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
-        return tuple(member.observer for member in self._members.values())
+        return tuple(self._observers.works.values())
 
     def looks(self) -> Iterator[ViewAt]:
         """Each foundation as it is seen now."""
@@ -74,43 +59,26 @@ class Fleet:
     def not_ready(self) -> str | None:
         """Which foundations were not asked yet. Once all were it stays ready: a dead API server is not our defect."""
         waiting = [observer.foundation.name for observer in self.observers if not observer.tried]
-        if self._group is None or (waiting and not self._was_ready):
-            return f"the first look at {', '.join(waiting) or 'the foundations'} is under way"
+        if waiting and not self._was_ready:
+            return f"the first look at {', '.join(waiting)} is under way"
         self._was_ready = True
         return None
 
     async def run(self) -> None:
-        """Observes until it is cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                self.apply(self._config)
-                await asyncio.Event().wait()
-        finally:
-            self._group = None
+        """Observe until cancelled."""
+        await self._observers.run()
 
     def apply(self, config: Config) -> None:
-        """Goes on with this config: a foundation that is the same in both stays as it is."""
-        self._config = config
-        if self._group is None:
-            return
-        wanted = {foundation.name: _observed(foundation) for foundation in config.foundations}
-        for name, member in list(self._members.items()):
-            if wanted.get(name) != member.observer.foundation:
-                member.task.cancel()
-                del self._members[name]
-            if name not in wanted:
-                self._instruments.remove(name)
-        for name, foundation in wanted.items():
-            if name not in self._members:
-                self._instruments.add(name)
-                self._begin(self._group, foundation)
-        # In the order of the config, which is that of the page.
-        self._members = {name: self._members[name] for name in wanted}
+        """Continue with this config: a foundation that is the same in both stays as it is."""
+        before = set(self._observers.works)
+        self._observers.apply(map(_observed, config.foundations))
+        for name in before - set(self._observers.works):
+            self._instruments.remove(name)
 
-    def _begin(self, group: asyncio.TaskGroup, foundation: Foundation) -> None:
+    def _observer(self, foundation: Foundation) -> Observer:
         name = foundation.name
-        observer = Observer(
+        self._instruments.add(name)
+        return Observer(
             foundation,
             self._connect(foundation, partial(self._instruments.requested, name)),
             clock=self._clock,
@@ -118,20 +86,9 @@ class Fleet:
             dial=self._dial,
             probed=partial(self._instruments.probed, name),
         )
-        self._members[name] = _Member(observer, group.create_task(_keep_going(observer)))
 
 
 def _observed(foundation: Foundation) -> Foundation:
-    """The foundation without what only concerns its remediation, which is no reason to start anew."""
+    """The foundation without what only concerns its remediation, which is no reason to start again."""
     default = Foundation.model_fields["remediation"].default
     return foundation.model_copy(update={"remediation": default})
-
-
-async def _keep_going(observer: Observer) -> None:
-    """Runs an observer, again and again should it crash: a defect met in one foundation blinds no other."""
-    while True:
-        try:
-            await observer.run()
-        except Exception:
-            log.exception("an observer crashed", extra={"foundation": observer.foundation.name})
-        await asyncio.sleep(RESTART_DELAY)

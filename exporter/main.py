@@ -16,15 +16,16 @@ from exporter.kubernetes.transport import HttpTransport
 from exporter.metrics import FoundationCollector, Instruments
 from exporter.page import render
 from exporter.serving import program
-from exporter.serving.access import WebAccess
-from exporter.serving.exposition import Exposition, Part
-from exporter.serving.server import Address
+from exporter.serving.access import Access
+from exporter.serving.exposition import CachedCollectors, Exposition
 
 NAME = "diego-exporter"
 
 
 class Exporter:
     """The exporter inside of its frame."""
+
+    name = NAME
 
     def __init__(self, start: program.Start) -> None:
         registry = CollectorRegistry()
@@ -37,20 +38,20 @@ class Exporter:
             random=Random(),  # noqa: S311 - jitter
             instruments=instruments,
         )
-        self.access = WebAccess(start.options.web_config_file)
+        self.access = Access(start.options.web_config_file)
         self.middlewares: Sequence[Middleware] = (self.access.middleware,)
         self.routes: Sequence[web.AbstractRouteDef] = ()
-        views = Part(
+        views = CachedCollectors(
             (FoundationCollector(self._fleet.looks), registry),
             key=lambda: (instruments.version, self._fleet.key()),
         )
         self.exposition = Exposition(views, start.common)
 
-    def listen(self, asked: Address) -> Address:
-        return asked
-
     def not_ready(self) -> str | None:
         return self._fleet.not_ready()
+
+    def unhealthy(self) -> str | None:
+        return None  # a foundation whose observer crashes is stale in the metrics; a restart would blind all others
 
     def page(self) -> str:
         rows = zip(self._fleet.looks(), self._fleet.observers, strict=True)
@@ -60,10 +61,10 @@ class Exporter:
         self._fleet.apply(config)
 
     async def run(self) -> None:
-        try:
-            await self._fleet.run()
-        finally:
-            await self._connections.close()
+        await self._fleet.run()
+
+    async def close(self) -> None:
+        await self._connections.close()
 
     def _connect(self, foundation: Foundation, observe: OnRequest) -> ApiReader:
         connection = self._connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)

@@ -9,13 +9,14 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
+from exporter.config.errors import ConfigError, Problem
 from exporter.config.model import Config, Foundation
 from exporter.foundation.probe import dial_tcp
 from exporter.kubernetes.connection import Connections
 from exporter.serving import program
-from exporter.serving.exposition import Exposition, Part
-from exporter.serving.server import Address
-from webhook.http.access import Doors
+from exporter.serving.access import Access, UnprotectedError
+from exporter.serving.exposition import CachedCollectors, Exposition
+from webhook.http.bearer import BearerToken
 from webhook.http.page import render
 from webhook.http.routes import Routes
 from webhook.medic.intake import Intake
@@ -31,6 +32,8 @@ NAME = "diego-webhook"
 class Webhook:
     """The webhook inside of its frame."""
 
+    name = NAME
+
     def __init__(self, start: program.Start) -> None:
         registry = CollectorRegistry()
         self._start = start
@@ -38,44 +41,46 @@ class Webhook:
         self._probes = CloudControllerProbes(registry, clock=start.clock)
         self._identity = new_identity()
         self._random = Random()  # noqa: S311 - jitter and the tail of a run's id
+        self._connections = Connections()
         self._medics = Medics(start.config, build=self._medic)
         http = HttpMetrics(registry)
         intake = Intake(medics=self._medics.by_foundation, clock=start.clock, metrics=http)
         handlers = Routes(intake=intake, medics=self._medics, metrics=http)
-        self._doors = Doors(
-            web_config_file=start.options.web_config_file, bearer_token_file=start.config.webhook.bearer_token_file
-        )
-        self.access = self._doors.access
+        self.access = Access(start.options.web_config_file, identify=True, token=_token(start.config))
         self.routes: Sequence[web.AbstractRouteDef] = handlers.all
-        self.middlewares: Sequence[Middleware] = (handlers.count, self.access.middleware, self._doors.guard)
+        self.middlewares: Sequence[Middleware] = (handlers.count, self.access.middleware)
         journals = JournalCollector(foundations=self._medics.foundations, journals=self._medics.journals)
         scrapes = itertools.count()  # a handful of series, whose age counts: rendered at each scrape
-        self.exposition = Exposition(Part((journals, registry), key=lambda: next(scrapes)), start.common)
-
-    def listen(self, asked: Address) -> Address:
-        try:
-            return self._doors.listen(asked)
-        except ValueError as error:
-            raise program.StartError(str(error)) from error
+        self.exposition = Exposition(CachedCollectors((journals, registry), key=lambda: next(scrapes)), start.common)
 
     def not_ready(self) -> str | None:
         return self._medics.not_ready()
+
+    def unhealthy(self) -> str | None:
+        return self._medics.unhealthy()
 
     def page(self) -> str:
         return render(self._medics.foundations(), self._medics.journals())
 
     def apply(self, config: Config) -> None:
-        self._doors.replace_token(config.webhook.bearer_token_file)
+        try:
+            self.access.replace_token(_token(config))
+        except UnprotectedError as error:
+            file = self._start.options.config_file
+            raise ConfigError([Problem(file, None, "webhook.bearer_token_file", str(error))]) from error
         self._medics.apply(config)
 
     async def run(self) -> None:
         await self._medics.run()
 
-    def _medic(self, foundation: Foundation, connections: Connections) -> Medic:
+    async def close(self) -> None:
+        await self._connections.close()
+
+    def _medic(self, foundation: Foundation) -> Medic:
         self._probes.add(foundation.name)
         return medic_for(
             foundation,
-            connections=connections,
+            connections=self._connections,
             clock=self._start.clock,
             dial=dial_tcp,
             random=self._random,
@@ -83,6 +88,11 @@ class Webhook:
             meter=RunMetrics(self._counters, foundation.name),
             on_probe=self._probes.observe,
         )
+
+
+def _token(config: Config) -> BearerToken | None:
+    file = config.webhook.bearer_token_file
+    return None if file is None else BearerToken(file)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ Errors are those of `exporter.kubernetes.api`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,8 @@ from exporter.kubernetes.api import (
 from exporter.kubernetes.client import TIMEOUT, ApiReader, OnRequest
 from exporter.kubernetes.objects import Object, Stored
 from webhook.transport import Method, UpgradeRefusedError, WriteTransport
+
+Annotations = Mapping[str, str] | None
 
 MAX_STDERR = 64 * 1024
 """Bytes that are kept of what a command prints: a pod may print what it likes."""
@@ -89,13 +91,17 @@ class Writer(Kubernetes, Protocol):
 
     async def create_config_map(self, name: str, data: dict[str, str]) -> ConfigMap: ...
 
-    async def update_config_map(self, name: str, data: dict[str, str], *, version: str) -> ConfigMap: ...
+    async def update_config_map(
+        self, name: str, data: dict[str, str], *, version: str, annotations: Annotations = None
+    ) -> ConfigMap: ...
 
     async def read_lease(self, name: str) -> Lease: ...
 
-    async def create_lease(self, name: str, spec: LeaseSpec) -> Lease: ...
+    async def create_lease(self, name: str, spec: LeaseSpec, *, annotations: Annotations = None) -> Lease: ...
 
-    async def update_lease(self, name: str, spec: LeaseSpec, *, version: str) -> Lease: ...
+    async def update_lease(
+        self, name: str, spec: LeaseSpec, *, version: str, annotations: Annotations = None
+    ) -> Lease: ...
 
     async def create_event(self, event: dict[str, object]) -> None: ...
 
@@ -191,25 +197,32 @@ class ApiWriter(ApiReader):
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._named(name), "data": data}
         return await self._create(CONFIGMAPS, body)
 
-    async def update_config_map(self, name: str, data: dict[str, str], *, version: str) -> ConfigMap:
-        metadata = self._named(name) | {"resourceVersion": version}
+    async def update_config_map(
+        self, name: str, data: dict[str, str], *, version: str, annotations: Annotations = None
+    ) -> ConfigMap:
+        """Replaces it where its resourceVersion is `version`; annotations that others made are to be passed again."""
+        metadata = self._named(name, annotations) | {"resourceVersion": version}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         return await self._update(CONFIGMAPS, name, body)
 
     async def read_lease(self, name: str) -> Lease:
         return await self.get(LEASES, name)
 
-    async def create_lease(self, name: str, spec: LeaseSpec) -> Lease:
-        return await self._create(LEASES, self._lease(self._named(name), spec))
+    async def create_lease(self, name: str, spec: LeaseSpec, *, annotations: Annotations = None) -> Lease:
+        return await self._create(LEASES, self._lease(self._named(name, annotations), spec))
 
-    async def update_lease(self, name: str, spec: LeaseSpec, *, version: str) -> Lease:
-        return await self._update(LEASES, name, self._lease(self._named(name) | {"resourceVersion": version}, spec))
+    async def update_lease(self, name: str, spec: LeaseSpec, *, version: str, annotations: Annotations = None) -> Lease:
+        """Replaces it where its resourceVersion is `version`; annotations that others made are to be passed again."""
+        metadata = self._named(name, annotations) | {"resourceVersion": version}
+        return await self._update(LEASES, name, self._lease(metadata, spec))
 
     async def create_event(self, event: dict[str, object]) -> None:
         await self._send("create", "POST", f"/api/v1/namespaces/{self.namespace}/events", event)
 
-    def _named(self, name: str) -> dict[str, object]:
-        return {"name": name, "namespace": self.namespace, "labels": {"app.kubernetes.io/part-of": "diego-medic"}}
+    def _named(self, name: str, annotations: Annotations = None) -> dict[str, object]:
+        labels = {"app.kubernetes.io/part-of": "diego-medic"}
+        metadata: dict[str, object] = {"name": name, "namespace": self.namespace, "labels": labels}
+        return metadata | ({"annotations": dict(annotations)} if annotations else {})
 
     @staticmethod
     def _lease(metadata: dict[str, object], spec: LeaseSpec) -> dict[str, object]:

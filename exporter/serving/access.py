@@ -1,145 +1,104 @@
-"""Who may come in: the web config at work, on each request and each handshake, re-read when its files change.
+"""Who may come in: one middleware, which asks for the bearer token first and then for what the web config wants.
 
-A change that can't be used keeps what was there and says so in the log. TLS itself can't be switched on or off while
-the server listens: that asks for a restart.
+Both are judged by the files as they are now, and a client certificate by what this connection has shown.
 """
 
-import asyncio
-import base64
-import binascii
-import dataclasses
-import hashlib
 import logging
-import os
-import secrets
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Final, Protocol
 
-import bcrypt
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from exporter.config.errors import ConfigError
-from exporter.serving.tls import TlsError, build_context, client_is_allowed
-from exporter.serving.web_config import WebConfig, read_web_config
+from exporter.serving.address import Address, names_loopback
+from exporter.serving.live_web_config import LiveWebConfig, Loaded
+from exporter.serving.passwords import Passwords, TooManyPasswordsError
+from exporter.serving.tls import client_is_allowed
+from exporter.serving.web_config import WebConfig
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-# After a change that could not be used, the files are looked at again this often (seconds), changed or not: what was
-# missing may be a file that the config in force does not name.
-_RETRY: Final = 5.0
-# bcrypt's hash of nothing: no password fits, and finding that out takes as long as with a real one.
-_NOBODY: Final = "." * 53
-_MAX_WAITING: Final = 64
 _OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
+"""What a kubelet asks, which has no password."""
+_METRICS: Final = "/metrics"
+_REQUIRED: Final = "RequireAndVerifyClientCert"
+_UNPROTECTED: Final = (
+    "without webhook.bearer_token_file, or a web config with users or verified client certificates, "
+    "it listens on loopback only, not on {}"
+)
 
 
-def is_open(request: web.Request) -> bool:
-    """Tell whether the path is one that a kubelet asks, which has no password: health and readiness."""
-    return request.path in _OPEN_PATHS
+class UnprotectedError(Exception):
+    """Nothing would tell callers apart, on an address that others reach."""
 
 
-def load_web_config(path: str) -> WebConfig:
-    """Read and check the web config with the certificates that it names.
+class Token(Protocol):
+    """A bearer token."""
 
-    Raises:
-        ConfigError: with every problem; never anything else.
+    def matches(self, header: str | None) -> bool:
+        """Whether an Authorization header has it."""
 
+
+class Access:
+    """Decides about each request. `/-/healthy` and `/-/ready` are open to everybody.
+
+    Where `identify` is set, all paths but `/metrics` want to know who sends the request: by the token, or by a user or
+    client certificate of the web config. With neither configured, callers on loopback may ask, and nobody else.
     """
-    return _load(path).config
-
-
-@dataclasses.dataclass(frozen=True)
-class _Loaded:
-    config: WebConfig
-    context: ssl.SSLContext | None
-    signature: tuple[object, ...]
-
-
-def _load(path: str) -> _Loaded:
-    # The signature first: what changes while it is read is then read again.
-    before = _signature(path, None)
-    config = read_web_config(path)
-    signature = before + _signature(None, config)
-    try:
-        context = build_context(config.tls_server_config)
-    except TlsError as error:
-        raise ConfigError([error.problem(path)]) from None
-    return _Loaded(config, context, signature)
-
-
-def _signature(path: str | None, config: WebConfig | None) -> tuple[object, ...]:
-    """Return what changes when one of the files does. A mounted secret changes by a link, so links are followed."""
-    tls = config.tls_server_config if config else None
-    files = [path, *((tls.cert_file, tls.key_file, tls.client_ca_file) if tls else ())]
-    found: list[object] = []
-    for file in files:
-        if file is None:
-            continue
-        try:
-            seen = os.stat(file)  # noqa: PTH116 - on every request; pathlib would cost more than the call
-            found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
-        except OSError:
-            found.append(None)
-    return tuple(found)
-
-
-class WebAccess:
-    """The web config of one server: its TLS context, and the middleware that guards its handlers."""
 
     def __init__(
         self,
-        path: str | None,
+        web_config_file: str | None,
         *,
-        exempt: Callable[[web.Request], bool] = is_open,
+        identify: bool = False,
+        token: Token | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the file; without one nothing is asked of anybody.
-
-        Args:
-            path: the file of ``--web.config.file``, or None.
-            exempt: requests that users and allowed SANs don't apply to, such as those that another
-                scheme has authenticated. A client certificate is asked for in the handshake all the same.
-            monotonic: seconds of a clock that never goes back.
-
-        Raises:
-            ConfigError: with every problem of the file.
-
-        """
-        self._path = path or None
-        self._exempt = exempt
-        self._monotonic = monotonic
-        self._loaded = _Loaded(WebConfig(), None, ()) if self._path is None else _load(self._path)
-        self._failed_at: float | None = None
-        self._failure = ""
-        self._passwords = _Passwords()
+        """Raises ConfigError, with every problem of the web config."""
+        self._identify = identify
+        self._token = token
+        self._listens: Address | None = None
+        self._web = LiveWebConfig(web_config_file, check=self._unprotected, monotonic=monotonic)
+        self._passwords = Passwords()
 
     @property
     def authenticates(self) -> bool:
-        """Whether every request that the middleware lets through, but for the exempt, has shown who sends it.
-
-        It follows the file: ask on each request, not once.
-        """
-        return self._current().config.authenticates
+        """Whether the web config, as it is now, lets in none but those who have shown who they are."""
+        return self._web.current().config.authenticates
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context to listen with, which follows the files; None where the config has no TLS."""
-        if self._loaded.context is None:
-            return None
-        context = _FollowingContext(ssl.PROTOCOL_TLS_SERVER)
-        context.follow(self._current_context)
-        return context
+        """Return the context to listen with, which follows the files; None where the web config has no TLS."""
+        return self._web.ssl_context()
+
+    def listen(self, asked: Address) -> Address:
+        """Where to listen. Raises UnprotectedError beyond loopback where nothing would tell callers apart."""
+        if self._identify and self._token is None and not self.authenticates and asked.host is None:
+            log.warning("no bearer token and no web config that authenticates: listening on loopback only")
+            asked = asked._replace(host="127.0.0.1")
+        self._listens = asked
+        wrong = self._unprotected(self._web.current().config)
+        if wrong is not None:
+            raise UnprotectedError(wrong)
+        return asked
+
+    def replace_token(self, token: Token | None) -> None:
+        """Continue with another token, or without. Raises UnprotectedError, and keeps the old one then."""
+        old, self._token = self._token, token
+        wrong = self._unprotected(self._web.current().config)
+        if wrong is not None:
+            self._token = old
+            raise UnprotectedError(wrong)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let the request through to the handler, or answer 401 or 403, always with the configured headers."""
-        config = self._current().config
-        headers = config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True)
+        """Let the request through, or answer 401, 403 or 503; the configured headers are on every answer."""
+        loaded = self._web.current()
+        headers = loaded.config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True)
         try:
-            refusal = None if self._exempt(request) else await self._refusal(request, config)
-            response = refusal or await handler(request)
+            response = await self._refusal(request, loaded) or await handler(request)
         except web.HTTPException as error:
             error.headers.update(headers)
             raise
@@ -147,123 +106,72 @@ class WebAccess:
             response.headers.update(headers)
         return response
 
-    async def _refusal(self, request: web.Request, config: WebConfig) -> web.Response | None:
-        certificate = request.get_extra_info("peercert")
-        if not client_is_allowed(config.tls_server_config, certificate):
-            return web.Response(status=403, text="Forbidden: the client's certificate has no allowed name\n")
-        if not config.basic_auth_users:
+    async def _refusal(self, request: web.Request, loaded: Loaded) -> web.Response | None:
+        if request.path in _OPEN_PATHS:
             return None
-        given = _basic_auth(request.headers.get(hdrs.AUTHORIZATION, ""))
+        refusal = _refuse_connection(request, loaded)
+        if refusal is not None:
+            return refusal
+        identify = self._identify and request.path != _METRICS
+        given = request.headers.get(hdrs.AUTHORIZATION, "")
+        if identify and self._token is not None and self._token.matches(given):
+            return None
+        config = loaded.config
+        if not client_is_allowed(config.tls_server_config, request.get_extra_info("peercert")):
+            return _answer(HTTPStatus.FORBIDDEN, "the client's certificate has no allowed name")
+        if config.basic_auth_users:
+            return await self._refuse_user(given, config)
+        return self._refuse_stranger(request) if identify and not config.authenticates else None
+
+    async def _refuse_user(self, given: str, config: WebConfig) -> web.Response | None:
         try:
-            if given and await self._passwords.fit(user=given[0], password=given[1], users=config.basic_auth_users):
+            if await self._passwords.fit(given, config.basic_auth_users):
                 return None
-        except _TooManyError:
-            return web.Response(status=503, text="Too many passwords to check\n", headers={hdrs.RETRY_AFTER: "5"})
-        challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="diego-medic", charset="UTF-8"'}
-        return web.Response(status=401, text="Unauthorized\n", headers=challenge)
+        except TooManyPasswordsError:
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "too many passwords to check", {"Retry-After": "5"})
+        challenge = {"WWW-Authenticate": 'Basic realm="diego-medic", charset="UTF-8"'}
+        return _answer(HTTPStatus.UNAUTHORIZED, headers=challenge)
 
-    def _current(self) -> _Loaded:
-        """Return what is in force now, after a look at the files."""
-        if self._path is None:
-            return self._loaded
-        if self._failed_at is None:
-            if _signature(self._path, self._loaded.config) == self._loaded.signature:
-                return self._loaded
-        elif self._monotonic() - self._failed_at < _RETRY:
-            return self._loaded
-        try:
-            new = _load(self._path)
-        except ConfigError as error:
-            self._keep(str(error))
-            return self._loaded
-        if (new.context is None) != (self._loaded.context is None):
-            self._keep("TLS can't be switched on or off without a restart")
-            return self._loaded
-        self._failed_at = None
-        if new.signature != self._loaded.signature:
-            logger.info("web config reloaded from %s", self._path)
-        self._loaded = new
-        return new
+    def _refuse_stranger(self, request: web.Request) -> web.Response | None:
+        if self._token is not None or self._listens is None or not self._listens.is_loopback:
+            challenge = {"WWW-Authenticate": 'Bearer realm="diego-medic"'}
+            return _answer(HTTPStatus.UNAUTHORIZED, headers=challenge)
+        if not names_loopback(request.headers.get(hdrs.HOST, "")):
+            # A browser on this machine reaches loopback for every page whose name is rebound to it.
+            return _answer(HTTPStatus.FORBIDDEN, "without a bearer token only localhost is served")
+        return None
 
-    def _keep(self, reason: str) -> None:
-        if self._failed_at is None or reason != self._failure:
-            logger.error("web config not reloaded, the previous one stays in force: %s", reason)
-        self._failed_at, self._failure = self._monotonic(), reason
-
-    def _current_context(self) -> ssl.SSLContext | None:
-        return self._current().context
+    def _unprotected(self, config: WebConfig) -> str | None:
+        listens = self._listens
+        if not self._identify or listens is None or listens.is_loopback:
+            return None
+        return None if self._token is not None or config.authenticates else _UNPROTECTED.format(listens)
 
 
-class _FollowingContext(ssl.SSLContext):
-    """A context that hands each new connection to the one in force, with its certificate, authorities and policy.
+def _refuse_connection(request: web.Request, loaded: Loaded) -> web.Response | None:
+    """Refuse a connection that was made under another policy for client certificates than the one in force.
 
-    Loading a new certificate into a live context would do for the certificate, but no call takes an authority away.
+    The handshake asks for a certificate once; a connection may be older than the policy.
     """
-
-    _in_force: Callable[[], ssl.SSLContext | None]
-
-    def follow(self, in_force: Callable[[], ssl.SSLContext | None]) -> None:
-        self._in_force = in_force
-
-    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        context = self._in_force()
-        if context is None:
-            raise ssl.SSLError("TLS has no certificate")
-        return context.wrap_bio(*args, **kwargs)
-
-
-class _TooManyError(Exception):
-    """A flood of passwords."""
-
-
-class _Passwords:
-    """bcrypt off the event loop, one at a time, and a memory of what fitted: a scraper comes every few seconds."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._waiting = 0
-        self._fitted: set[bytes] = set()
-        self._secret = secrets.token_bytes(32)
-
-    async def fit(self, *, user: str, password: bytes, users: Mapping[str, str]) -> bool:
-        """Tell whether the user is known by that password; for an unknown one it takes as long to say no.
-
-        Raises:
-            _TooManyError: so many checks wait that another would only keep its sender waiting.
-
-        """
-        hashed = users.get(user)
-        if hashed is None:
-            hashed = max(users.values(), key=lambda each: each[4:6])[:7] + _NOBODY
-        # Parts of fixed length, and the whole keyed: what leaks from memory is of no use elsewhere.
-        parts = (user.encode(errors="surrogateescape"), password, hashed.encode())
-        joined = b"".join(hashlib.sha256(part).digest() for part in parts)
-        key = hashlib.blake2b(joined, key=self._secret).digest()
-        if key in self._fitted:
-            return True
-        if self._waiting >= _MAX_WAITING:
-            raise _TooManyError
-        self._waiting += 1
-        try:
-            async with self._lock:
-                # As Go does it: bcrypt reads 72 bytes at most.
-                fits = await asyncio.to_thread(bcrypt.checkpw, password[:72], hashed.encode())
-        finally:
-            self._waiting -= 1
-        if fits and user in users:
-            if len(self._fitted) > len(users):
-                self._fitted.clear()  # left from hashes that were changed
-            self._fitted.add(key)
-            return True
-        return False
-
-
-def _basic_auth(header: str) -> tuple[str, bytes] | None:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
+    if loaded.context is None or loaded.config.tls_server_config.client_auth_type != _REQUIRED:
         return None
-    try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):
+    if not request.get_extra_info("peercert"):
+        refusal = _answer(HTTPStatus.FORBIDDEN, "a client certificate is required")
+    elif not _same_authorities(request.get_extra_info("ssl_object").context, loaded.context):
+        # 503 and not 403: the client may well be allowed, and sends it again on a new connection.
+        refusal = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "the client certificate must be verified again")
+    else:
         return None
-    return (user.decode(errors="surrogateescape"), password) if colon else None
+    refusal.force_close()
+    return refusal
+
+
+def _same_authorities(shown_to: ssl.SSLContext, in_force: ssl.SSLContext) -> bool:
+    if shown_to is in_force:
+        return True
+    return set(shown_to.get_ca_certs(binary_form=True)) == set(in_force.get_ca_certs(binary_form=True))
+
+
+def _answer(status: HTTPStatus, detail: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
+    text = f"{status.phrase}: {detail}\n" if detail else f"{status.phrase}\n"
+    return web.Response(status=status, text=text, headers=headers)

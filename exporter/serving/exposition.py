@@ -1,11 +1,12 @@
 """The text of `/metrics`: which format the client wants, and the text itself, made once a change and not once a scrape.
 
-The encoders are prometheus-client's. Its negotiation is not used: that answers an unusual Accept header with a 500, and
-does not know of q-values. Nor is one collector that raises the end of a scrape here.
+The encoders are prometheus-client's. Its choice of a format is not used, because a version that it cannot parse raises.
+One collector that raises loses only itself.
 """
 
 import gzip
 import logging
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector
 log = logging.getLogger(__name__)
 
 _EOF = b"# EOF\n"
+_REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
 
 
 class Format(Enum):
@@ -36,91 +38,38 @@ class Format(Enum):
         return text.removesuffix(_EOF)
 
 
-# What a media range must say to mean the format; a range without a version means any.
-_OFFERS = ((Format.TEXT, "text/plain", "0.0.4"), (Format.OPENMETRICS, "application/openmetrics-text", "1.0.0"))
-
-
-class _Range(NamedTuple):
-    """One item of an Accept or Accept-Encoding header."""
-
-    value: str
-    parameters: dict[str, str]
-    quality: float
-
-
 def negotiate(accept: str) -> Format:
-    """The format that the client likes best; the text format where it likes none, or what it says makes no sense.
-
-    By RFC 9110: the most specific range that fits a format says how much it is wanted.
-    """
-    ranges = list(_items(accept))
-    best, chosen = (0.0, 0, 0), Format.TEXT
-    for format_, media_type, version in _OFFERS:
-        fits = [
-            (_specificity(each, media_type, version), -position, each.quality)
-            for position, each in enumerate(ranges)
-            if _specificity(each, media_type, version)
-        ]
-        if fits:
-            specificity, position, quality = max(fits)
-            # Of two that are wanted alike: the one asked for by its name, then the one named first, then plain text.
-            if quality > 0 and (quality, specificity, position) > best:
-                best, chosen = (quality, specificity, position), format_
-    return chosen
+    """OpenMetrics for who names it, in the version that is offered or in none; the text format for everybody else."""
+    for item in accept.lower().split(","):
+        media_type, *parameters = (part.strip() for part in item.split(";"))
+        if media_type == "application/openmetrics-text":
+            versions = [
+                value.strip('" ') for key, _, value in (each.partition("=") for each in parameters) if key == "version"
+            ]
+            if versions in ([], ["1.0.0"]):
+                return Format.OPENMETRICS
+    return Format.TEXT
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip, and would not rather have the text as it is."""
-    wanted = {each.value: each.quality for each in _items(accept_encoding)}
-    quality = wanted.get("gzip", wanted.get("x-gzip", wanted.get("*", 0.0)))
-    return quality > 0 and quality >= wanted.get("identity", 0.0)
-
-
-def _specificity(each: _Range, media_type: str, version: str) -> int:
-    """0: the range does not fit; else the higher, the more it says."""
-    if each.value == media_type:
-        asked = each.parameters.get("version")
-        return 0 if asked not in (None, version) else 3 if asked is None else 4
-    return 2 if each.value == media_type.partition("/")[0] + "/*" else int(each.value == "*/*")
-
-
-def _items(header: str) -> Iterator[_Range]:
-    for item in _split(header, ","):
-        value, *parameters = _split(item, ";")
-        named = {
-            key.strip().lower(): text.strip().strip('"') for key, _, text in (p.partition("=") for p in parameters)
-        }
-        try:
-            quality = float(named.pop("q", "1"))
-        except ValueError:
-            quality = 0.0
-        if value.strip():
-            # Written so that `nan` is none either.
-            yield _Range(value.strip().lower(), named, quality if 0.0 <= quality <= 1.0 else 0.0)
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Splits at the separator, but not within quotes."""
-    parts, quoted = [""], False
-    for char in text:
-        quoted ^= char == '"'
-        if char == separator and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return parts
+    """Whether the client names gzip, and does not refuse it with a weight of 0."""
+    for item in accept_encoding.lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        if coding == "gzip":
+            return not any(_REFUSED.fullmatch(parameter) for parameter in parameters)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CachedCollectors:
     """Collectors whose text is the same as long as `key` is: it must change with everything that they show."""
 
     collectors: Sequence[Collector]
     key: Callable[[], Hashable]
 
 
-class Answer(NamedTuple):
-    """A body, with its headers."""
+class ScrapeResponse(NamedTuple):
+    """The body of a response to a scrape, with its headers."""
 
     body: bytes
     headers: dict[str, str]
@@ -129,29 +78,23 @@ class Answer(NamedTuple):
 class Exposition:
     """The metrics of a program, as text."""
 
-    def __init__(self, *parts: Part) -> None:
+    def __init__(self, *parts: CachedCollectors) -> None:
         self._parts = parts
         self._texts: dict[tuple[int, Format], tuple[Hashable, bytes]] = {}
-        self._answers: dict[tuple[Format, bool], tuple[tuple[Hashable, ...], Answer]] = {}
 
-    def answer(self, *, accept: str = "", accept_encoding: str = "") -> Answer:
-        """The answer to a scrape with these two headers."""
-        format_, zipped = negotiate(accept), accepts_gzip(accept_encoding)
-        keys = tuple(part.key() for part in self._parts)
-        known = self._answers.get((format_, zipped))
-        if known is not None and known[0] == keys:
-            return known[1]
-        body = b"".join(self._text(index, format_, key) for index, key in enumerate(keys))
+    def respond(self, *, accept: str = "", accept_encoding: str = "") -> ScrapeResponse:
+        """The response to a scrape with these two headers, whatever they say."""
+        format_ = negotiate(accept)
+        body = b"".join(self._text(index, format_) for index in range(len(self._parts)))
         body += _EOF if format_ is Format.OPENMETRICS else b""
         headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
-        if zipped:
+        if accepts_gzip(accept_encoding):
             body = gzip.compress(body, compresslevel=1, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        answer = Answer(body, headers)
-        self._answers[format_, zipped] = (keys, answer)
-        return answer
+        return ScrapeResponse(body, headers)
 
-    def _text(self, index: int, format_: Format, key: Hashable) -> bytes:
+    def _text(self, index: int, format_: Format) -> bytes:
+        key = self._parts[index].key()
         known = self._texts.get((index, format_))
         if known is not None and known[0] == key:
             return known[1]
@@ -171,9 +114,7 @@ class _Collected(Collector):
             try:
                 families = list(collector.collect())
             except Exception:
-                log.exception(
-                    "a collector failed, its metrics are missing", extra={"collector": type(collector).__name__}
-                )
+                log.exception("collector failed", extra={"collector": type(collector).__name__})
                 continue
             for family in families:
                 family.samples = [each for each in family.samples if each.name != f"{family.name}_created"]

@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
     """The same fields as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(_fields(record), default=str, ensure_ascii=False)
+        return _quoted(_fields(record))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -68,4 +68,16 @@ def _logfmt(value: object) -> str:
         return json.dumps(value)
     text = str(value)
     plain = text and text.isprintable() and not any(char in ' ="\\' for char in text)
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else _quoted(text)
+
+
+def _quoted(value: object) -> str:
+    """The value as JSON, with letters as they are and all escaped that a terminal or a shipper may act on.
+
+    JSON itself leaves C1 controls, NEL and the line separators of Unicode as they are.
+    """
+    return "".join(map(_visible, json.dumps(value, default=str, ensure_ascii=False)))
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]

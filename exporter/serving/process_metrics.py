@@ -6,11 +6,11 @@ import time
 from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
 
 from exporter.clock import Clock
-from exporter.serving.exposition import Part
+from exporter.serving.exposition import CachedCollectors
 
 
 class CommonMetrics:
-    """`diego_<program>_build_info`, the pair that tells of the last reload, and the usual ones of Python."""
+    """`diego_<program>_build_info`, the pair about the last reload, and the usual ones of Python."""
 
     def __init__(self, name: str, *, version: str, clock: Clock) -> None:
         self._clock = clock
@@ -23,23 +23,23 @@ class CommonMetrics:
         build.labels(version, platform.python_version()).set(1)
         self._successful = Gauge(
             f"{prefix}_config_last_reload_successful",
-            "Whether the last attempt to load the config succeeded.",
+            "Whether the last reload of the config file succeeded (1) or not (0).",
             registry=registry,
         )
         self._success_at = Gauge(
             f"{prefix}_config_last_reload_success_timestamp_seconds",
-            "When the config was last loaded with success.",
+            "Unix time of the last successful load of the config file.",
             registry=registry,
         )
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        # A process uses up time even while nothing happens: once a second is often enough to say how much.
-        self.part = Part((registry,), key=lambda: (int(time.monotonic()), self._reloads))
+        # A process uses up time even while nothing happens: once a second is often enough.
+        self.collectors = CachedCollectors((registry,), key=lambda: (int(time.monotonic()), self._reloads))
         self.reloaded(successful=True)
 
     def reloaded(self, *, successful: bool) -> None:
-        """The config was loaded, at the start or anew, or could not be."""
+        """The config was loaded, at the start or again, or could not be."""
         self._reloads += 1
         self._successful.set(successful)
         if successful:

@@ -1,7 +1,7 @@
-"""The frame of a program: flags, log, config, server, signals, reload. What the program does it brings along.
+"""The frame of a program: flags, log, config, server, signals, reload. A program brings its own `Daemon`.
 
 `run` is the whole life: exit code 0 after SIGTERM or SIGINT or a good `--config.check`, 1 for a config that is wrong or
-an address that can't be had, 2 for flags that are wrong.
+an address that cannot be listened on, 2 for flags that are wrong.
 """
 
 import argparse
@@ -9,38 +9,40 @@ import asyncio
 import logging
 import os
 import platform
+import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Protocol
-
-from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from exporter.clock import Clock, SystemClock
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
 from exporter.config.model import Config
 from exporter.config.resolve import ProgramName
-from exporter.serving.access import WebAccess, load_web_config
-from exporter.serving.exposition import Exposition, Part
+from exporter.serving.access import UnprotectedError
+from exporter.serving.address import Address, parse_address
+from exporter.serving.exposition import CachedCollectors
+from exporter.serving.live_web_config import load_web_config
 from exporter.serving.log import FORMATS, LEVELS, configure
 from exporter.serving.process_metrics import CommonMetrics
-from exporter.serving.server import Address, Server, application, parse_address
+from exporter.serving.server import Daemon, Server, application
 
 log = logging.getLogger(__name__)
 
+Reload = Callable[[], Coroutine[None, None, str | None]]
+"""Reloads the config; returns what is wrong with it, or None."""
 DISTRIBUTION = "diego-medic"
 RESOLVERS = 64
 """Threads that may look names up at once: a resolver that hangs for one host should not keep others waiting."""
 
 
 class StartError(Exception):
-    """The program can't start like this; the text is for the person who started it."""
+    """The program cannot start like this; the text is for the person who started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,51 +57,18 @@ class Options:
     log_format: str
 
 
-class Service(Protocol):
-    """What a program does inside of its frame."""
-
-    @property
-    def exposition(self) -> Exposition: ...
-
-    @property
-    def access(self) -> WebAccess: ...
-
-    @property
-    def middlewares(self) -> Sequence[Middleware]:
-        """From the outermost to the innermost; that of `access` is among them."""
-
-    @property
-    def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """Beside those of `exporter.serving.server`."""
-
-    def listen(self, asked: Address) -> Address:
-        """Where it may listen, for what the flag asked. Raises StartError."""
-
-    def not_ready(self) -> str | None:
-        """Why it can't do its work yet; None when it can."""
-
-    def page(self) -> str:
-        """The HTML of `/`."""
-
-    def apply(self, config: Config) -> None:
-        """Goes on with another config. Raises ConfigError for a file of it that can't be used, and changes nothing."""
-
-    async def run(self) -> None:
-        """Works until it is cancelled."""
-
-
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a service is made of: the config, the flags, the clock, and the metrics that all programs have."""
+    """What a daemon is made of: the config, the flags, the clock, and the metrics that all programs have."""
 
     config: Config
     options: Options
     clock: Clock
-    common: Part
+    common: CachedCollectors
 
 
 def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: str) -> Options:
-    """The flags. Ends the process for `--help` and `--version`, and with 2 where they are wrong."""
+    """The flags. Exits for `--help` and `--version`, and with 2 where they are wrong."""
 
     def address(text: str) -> Address:
         try:
@@ -108,22 +77,45 @@ def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: st
             raise argparse.ArgumentTypeError(str(error)) from error
 
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
-    add = partial(parser.add_argument)
-    add("--config.file", metavar="FILE", default="diego.yaml", help="the config (default: %(default)s)")
-    add("--config.check", action="store_true", help="check the config, say all that is wrong with it, and end")
-    add(
+    parser.add_argument(
+        "--config.file",
+        metavar="FILE",
+        default="diego.yaml",
+        help="path of the configuration file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--config.check",
+        action="store_true",
+        help="validate the configuration file and the web configuration file, report every problem, and exit",
+    )
+    parser.add_argument(
         "--web.listen-address",
         metavar="HOST:PORT",
         type=address,
         default=parse_address(listen),
-        help=f"(default: {listen})",
+        help="address to listen on for HTTP; without a host, all addresses (default: %(default)s)",
     )
-    add(
-        "--web.config.file", metavar="FILE", help="TLS, client certificates and users, in the exporter-toolkit's format"
+    parser.add_argument(
+        "--web.config.file",
+        metavar="FILE",
+        help="path of a configuration file that enables TLS, client certificates or basic authentication, "
+        "in the format of the Prometheus exporter-toolkit (default: none)",
     )
-    add("--log.level", choices=LEVELS, default="info", help="(default: %(default)s)")
-    add("--log.format", choices=FORMATS, default="logfmt", help="(default: %(default)s)")
-    add("--version", action="version", version=f"%(prog)s {version(DISTRIBUTION)} (Python {platform.python_version()})")
+    parser.add_argument(
+        "--log.level",
+        choices=LEVELS,
+        default="info",
+        help="only log messages with this severity or above (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log.format", choices=FORMATS, default="logfmt", help="output format of log messages (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {version(DISTRIBUTION)} (Python {platform.python_version()})",
+        help="print the version and exit",
+    )
     flags = vars(parser.parse_args(argv))
     return Options(
         config_file=flags["config.file"],
@@ -142,7 +134,7 @@ def run(
     kind: ProgramName,
     description: str,
     listen: str,
-    build: Callable[[Start], Service],
+    build: Callable[[Start], Daemon],
 ) -> int:
     """The life of a program, from its flags to its exit code. `build` makes what it does, within the running loop."""
     options = parse(argv, name=name, description=description, listen=listen)
@@ -154,8 +146,11 @@ def run(
         return 1
     if options.config_check:
         count = len(config.foundations)
-        sys.stdout.write(f"{options.config_file}: no problems, {count} foundation{'s'[: count != 1]}\n")
+        sys.stdout.write(
+            f"{options.config_file}: no problems, {count} {'foundation' if count == 1 else 'foundations'}\n"
+        )
         return 0
+    raise_file_limit()
     try:
         asyncio.run(_serve(options, config, name=name, kind=kind, build=build))
     except (ConfigError, StartError) as error:
@@ -165,7 +160,7 @@ def run(
 
 
 def _checked(options: Options, kind: ProgramName) -> Config:
-    """The config; all that is wrong with it, and with the web config, is told at once."""
+    """The config; all problems of it, and of the web config, are reported at once."""
     problems: list[Problem] = []
     config = None
     try:
@@ -183,74 +178,74 @@ def _checked(options: Options, kind: ProgramName) -> Config:
 
 
 async def _serve(
-    options: Options, config: Config, *, name: str, kind: ProgramName, build: Callable[[Start], Service]
+    options: Options, config: Config, *, name: str, kind: ProgramName, build: Callable[[Start], Daemon]
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver"))
     stop = asyncio.Event()
     clock = SystemClock()
     common = CommonMetrics(name, version=version(DISTRIBUTION), clock=clock)
-    service = build(Start(config=config, options=options, clock=clock, common=common.part))
-    running = Running(name, service, load=partial(load, options.config_file, program=kind), metrics=common)
-    listen = service.listen(options.listen)
-    app = application(running, routes=service.routes, middlewares=service.middlewares)
+    daemon = build(Start(config=config, options=options, clock=clock, common=common.collectors))
     try:
-        server = await Server.start(app, listen, ssl_context=service.access.ssl_context())
+        reload = reloader(daemon, load=partial(load, options.config_file, program=kind), metrics=common)
+        server, address = await _listening(daemon, options.listen, reload)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, stop.set)
+                loop.add_signal_handler(signal.SIGHUP, lambda: group.create_task(reload()))
+                working = group.create_task(daemon.run())
+                log.info("started", extra={"program": name, "version": version(DISTRIBUTION), "address": str(address)})
+                await stop.wait()
+                log.info("stopping", extra={"program": name})
+                # At once and not after the last request: what the work holds, such as a lease, others wait for.
+                working.cancel()
+                await server.close()
+        finally:
+            await server.close()
+    finally:
+        await daemon.close()
+
+
+async def _listening(daemon: Daemon, asked: Address, reload: Reload) -> tuple[Server, Address]:
+    try:
+        listen = daemon.access.listen(asked)
+    except UnprotectedError as error:
+        raise StartError(str(error)) from error
+    app = application(daemon, reload=reload)
+    try:
+        server = await Server.start(app, listen, ssl_context=daemon.access.ssl_context())
     except OSError as error:
         # asyncio puts words of its own into `strerror`; an unknown host has a number of getaddrinfo's, below zero.
         number = error.errno or 0
         words = os.strerror(number) if number > 0 else error.strerror or str(error)
-        raise StartError(f"can't listen on {listen}: {words}") from error
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stop.set)
-            loop.add_signal_handler(signal.SIGHUP, lambda: group.create_task(running.reload()))
-            working = group.create_task(service.run())
-            address = listen._replace(port=server.port)
-            log.info("started", extra={"program": name, "version": version(DISTRIBUTION), "address": str(address)})
-            await stop.wait()
-            log.info("ending", extra={"program": name})
-            await server.close()
-            working.cancel()
-    finally:
-        await server.close()
+        raise StartError(f"cannot listen on {listen}: {words}") from error
+    return server, listen._replace(port=server.port)
 
 
-class Running:
-    """A service with the config that it runs on: what the server asks of a program."""
+def reloader(daemon: Daemon, *, load: Callable[[], Config], metrics: CommonMetrics) -> Reload:
+    """What reloads the config: the daemon continues with the file as it is now, or, where that is wrong, as before."""
+    one_at_a_time = asyncio.Lock()
 
-    def __init__(self, name: str, service: Service, *, load: Callable[[], Config], metrics: CommonMetrics) -> None:
-        self.name = name
-        self._service = service
-        self._load = load
-        self._metrics = metrics
-        self._reloading = asyncio.Lock()
-
-    @property
-    def exposition(self) -> Exposition:
-        return self._service.exposition
-
-    def not_ready(self) -> str | None:
-        return self._service.not_ready()
-
-    def page(self) -> str:
-        return self._service.page()
-
-    async def reload(self) -> str | None:
-        """Goes on with the config as the file has it now, or, where that is wrong, with the one in force."""
-        async with self._reloading:
+    async def reload() -> str | None:
+        async with one_at_a_time:
             try:
-                config = await asyncio.to_thread(self._load)
-                self._service.apply(config)
+                config = await asyncio.to_thread(load)
+                daemon.apply(config)
             except ConfigError as error:
-                return self._refuse(error)
-            self._metrics.reloaded(successful=True)
-            log.info("the config was reloaded", extra={"foundations": len(config.foundations)})
+                metrics.reloaded(successful=False)
+                for problem in error.problems:
+                    log.error("config not reloaded", extra={"problem": str(problem)})  # noqa: TRY400
+                return str(error)
+            metrics.reloaded(successful=True)
+            log.info("config reloaded", extra={"foundations": len(config.foundations)})
             return None
 
-    def _refuse(self, error: ConfigError) -> str:
-        self._metrics.reloaded(successful=False)
-        for problem in error.problems:
-            log.error("the config was not reloaded", extra={"problem": str(problem)})
-        return str(error)
+    return reload
+
+
+def raise_file_limit() -> None:
+    """Let the process have as many files, and so connections, as the system allows it: the soft limit is often 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

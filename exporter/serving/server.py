@@ -3,53 +3,29 @@
 A program brings its own routes along; who may ask for what is the business of the middlewares.
 """
 
-import logging
+import asyncio
 import ssl
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from exporter.config.model import Config
+from exporter.serving.access import Access
+from exporter.serving.address import Address
+from exporter.serving.deadlines import Limits, TimedProtocol, Waiting, watch_request
 from exporter.serving.exposition import Exposition
-
-log = logging.getLogger(__name__)
+from exporter.serving.listener import listeners
 
 DRAIN = 10.0
-"""Seconds that a request under way has to be answered once the program is told to end."""
+"""Seconds that a request under way has to be answered once the program is told to stop."""
 LARGEST_BODY = 1024 * 1024
 """Bytes that a request may send: more is answered 413."""
 
 
-class Address(NamedTuple):
-    """Where to listen; without a host: on every address of the machine."""
-
-    host: str | None
-    port: int
-
-    def __str__(self) -> str:
-        host = "" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        return self.host in ("localhost", "::1") or (self.host or "").startswith("127.")
-
-
-def parse_address(text: str) -> Address:
-    """`:10889`, `127.0.0.1:10889`, `[::1]:10889` or `localhost:10889`. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:10889, not {text!r}")
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"must be HOST:PORT or :PORT, not {text!r}")
-    return Address(host or None, int(port))
-
-
-class Program(Protocol):
-    """What the server asks of the program behind it."""
+class Daemon(Protocol):
+    """A program that runs until it is told to stop: what it does inside of its frame."""
 
     @property
     def name(self) -> str:
@@ -58,87 +34,138 @@ class Program(Protocol):
     @property
     def exposition(self) -> Exposition: ...
 
-    def not_ready(self) -> str | None:
-        """Why the program can't do its work yet; None when it can."""
+    @property
+    def access(self) -> Access: ...
 
-    async def reload(self) -> str | None:
-        """Reads the config anew; what is wrong with it, or None."""
+    @property
+    def middlewares(self) -> Sequence[Middleware]:
+        """From the outermost to the innermost; that of `access` is among them."""
+
+    @property
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """Beside those that every program has."""
+
+    def not_ready(self) -> str | None:
+        """Why it cannot do its work yet; None when it can."""
+
+    def unhealthy(self) -> str | None:
+        """Why only a restart of the process may help; None while it works."""
 
     def page(self) -> str:
         """The HTML of the landing page."""
 
+    def apply(self, config: Config) -> None:
+        """Continue with this config. Raises ConfigError for what it cannot use, and changes nothing then."""
 
-def application(
-    program: Program, *, routes: Iterable[web.AbstractRouteDef] = (), middlewares: Sequence[Middleware] = ()
-) -> web.Application:
-    """The routes that every program has, and its own. A middleware stands outside of those after it."""
+    async def run(self) -> None:
+        """Work until cancelled. Requests may still be under way then."""
+
+    async def close(self) -> None:
+        """Release what requests and work need, after the last of both."""
+
+
+def application(daemon: Daemon, *, reload: Callable[[], Awaitable[str | None]]) -> web.Application:
+    """The routes that every program has, and its own. `reload` returns what is wrong with the new config, or None."""
 
     async def metrics(request: web.Request) -> web.Response:
         headers = request.headers
-        answer = program.exposition.answer(
+        scrape = daemon.exposition.respond(
             accept=",".join(headers.getall("Accept", [])),
             accept_encoding=",".join(headers.getall("Accept-Encoding", [])),
         )
-        return web.Response(body=answer.body, headers=answer.headers)
+        return web.Response(body=scrape.body, headers=scrape.headers)
 
     async def healthy(_request: web.Request) -> web.Response:
-        return web.Response(text=f"{program.name} is healthy.\n")
+        reason = daemon.unhealthy()
+        if reason is not None:
+            return web.Response(status=503, text=f"{daemon.name} is not healthy: {reason}\n")
+        return web.Response(text=f"{daemon.name} is healthy.\n")
 
     async def ready(_request: web.Request) -> web.Response:
-        reason = program.not_ready()
+        reason = daemon.not_ready()
         if reason is not None:
-            return web.Response(status=503, text=f"{program.name} is not ready: {reason}\n")
-        return web.Response(text=f"{program.name} is ready.\n")
+            return web.Response(status=503, text=f"{daemon.name} is not ready: {reason}\n")
+        return web.Response(text=f"{daemon.name} is ready.\n")
 
-    async def reload(_request: web.Request) -> web.Response:
-        problems = await program.reload()
+    async def reload_config(_request: web.Request) -> web.Response:
+        problems = await reload()
         if problems is not None:
             return web.Response(status=500, text=f"The config was not reloaded:\n{problems}\n")
         return web.Response(text="The config was reloaded.\n")
 
     async def page(_request: web.Request) -> web.Response:
-        return web.Response(text=program.page(), content_type="text/html")
+        return web.Response(text=daemon.page(), content_type="text/html")
 
-    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[watch_request, *daemon.middlewares], client_max_size=LARGEST_BODY)
     app.add_routes(
         [
             web.get("/", page),
             web.get("/metrics", metrics),
             web.get("/-/healthy", healthy),
             web.get("/-/ready", ready),
-            web.post("/-/reload", reload),
-            *routes,
+            web.post("/-/reload", reload_config),
+            *daemon.routes,
         ]
     )
     return app
 
 
 class Server:
-    """An application that listens. Made by `Server.start`, ended by `close`."""
+    """An application that listens. Made by `Server.start`, stopped by `close`."""
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
+        self._servers: list[asyncio.Server] = []
+        self.port = 0
+        """The port that it listens on, also where the address had 0: any free one."""
 
     @classmethod
     async def start(
-        cls, app: web.Application, address: Address, *, ssl_context: ssl.SSLContext | None = None, drain: float = DRAIN
+        cls,
+        app: web.Application,
+        address: Address,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        drain: float = DRAIN,
+        limits: Limits | None = None,
     ) -> "Server":
-        """Listens. Raises OSError, as for an address that is in use, and leaves nothing behind then."""
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain)
+        """Listen. Raises OSError, as for an address that is in use, and leaves nothing behind then."""
+        limits = limits or Limits()
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=drain,
+            keepalive_timeout=limits.keep_alive,
+            lingering_time=limits.linger,
+        )
         await runner.setup()
+        server = cls(runner)
         try:
-            await web.TCPSite(runner, address.host, address.port, ssl_context=ssl_context).start()
+            await server._listen(address, ssl_context, limits)
         except BaseException:
-            await runner.cleanup()
+            await server.close()
             raise
-        return cls(runner)
+        return server
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on, also where the address said 0: any free one."""
-        port: int = self._runner.addresses[0][1]
-        return port
+    async def _listen(self, address: Address, ssl_context: ssl.SSLContext | None, limits: Limits) -> None:
+        inner = self._runner.server
+        assert inner is not None  # noqa: S101 - `setup` was called
+
+        waiting = Waiting()
+
+        def protocol() -> TimedProtocol:
+            return TimedProtocol(inner(), limits, waiting)
+
+        handshake = None if ssl_context is None else limits.handshake
+        loop = asyncio.get_running_loop()
+        for listener in await listeners(address, limit=limits.connections, make_room=waiting.abort_oldest):
+            self.port = self.port or listener.getsockname()[1]
+            self._servers.append(
+                await loop.create_server(protocol, sock=listener, ssl=ssl_context, ssl_handshake_timeout=handshake)
+            )
 
     async def close(self) -> None:
-        """Takes no more connections, and returns when the requests under way are answered or have run out of time."""
+        """Take no more connections, and return when the requests under way are answered or have run out of time."""
+        for server in self._servers:
+            server.close()
         await self._runner.cleanup()

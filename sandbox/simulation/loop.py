@@ -32,15 +32,17 @@ class Process:
     stopped_until: float = 0.0
     wall_offset: float = 0.0
     """How far its wall clock is from the truth."""
+    suspended: float = 0.0
+    """How long its machine was suspended: its loop's clock stood still for so long."""
     steps: int = 0
     """Callbacks that ran."""
     ready: deque[asyncio.Handle] = field(default_factory=deque)
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs until `main` is done. `before_step` is called before each callback of a process and may stop or kill it."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random) -> None:  # the base has sockets and threads: nothing of it is used
         self._random = random
         self._now = 0.0
         self._timers: list[tuple[float, int, asyncio.TimerHandle, Process]] = []
@@ -65,6 +67,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._dead.append(task)  # kept, so that a killed process's code never runs, not even when it is collected
         return process, task
 
+    def create_task_in(self, process: Process, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Runs a coroutine in a process, for somebody outside of it."""
+        context = copy_context()
+        context.run(current_process.set, process)
+        return self.create_task(work, context=context)
+
     def kill(self, process: Process) -> None:
         """SIGKILL."""
         process.alive = False
@@ -73,6 +81,27 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def stop_process(self, process: Process, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so many seconds."""
         process.stopped_until = max(process.stopped_until, self._now + seconds)
+
+    def suspend(self, process: Process, seconds: float) -> None:
+        """The machine of a process sleeps: as `stop_process`, and the loop's clock of the process stands still."""
+        self.stop_process(process, seconds)
+        process.suspended += seconds
+        self._timers = [
+            (when + seconds if owner is process else when, order, timer, owner)
+            for when, order, timer, owner in self._timers
+        ]
+        heapq.heapify(self._timers)
+
+    @property
+    def now(self) -> float:
+        """The true time."""
+        return self._now
+
+    def call_soon_world(self, callback: Callable[..., object], *args: Any) -> None:
+        """Runs a callback that belongs to no process."""
+        context = copy_context()
+        context.run(current_process.set, self._world)
+        self.call_soon(callback, *args, context=context)
 
     # ---- running
 
@@ -126,7 +155,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     # ---- what asyncio asks of a loop
 
     def time(self) -> float:
-        return self._now
+        """As the running process sees it: CLOCK_MONOTONIC stands still while its machine is suspended."""
+        process = current_process.get(None)
+        return self._now if process is None else self._now - process.suspended
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -146,7 +177,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -155,7 +186,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         process = context.get(current_process, self._world)
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._sequence += 1
-        heapq.heappush(self._timers, (when, self._sequence, timer, process))
+        heapq.heappush(self._timers, (when + process.suspended, self._sequence, timer, process))
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -179,7 +210,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return self._running
 
     def is_closed(self) -> bool:
-        return False
+        return True  # there is nothing to close
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.failures.append(context)

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.cluster import resources
 from sandbox.sandbox import Sandbox
+from tests.support.programs import DEADLINE
 from tests.support.rawkube import MERGE, RawKube
 
 PODS = "/api/v1/namespaces/cf/pods"
@@ -45,10 +46,10 @@ async def test_what_a_client_gave_up_on_may_still_happen(box: Sandbox, kube: Raw
     """As with a real server: no answer does not mean no effect."""
     box.fault("api-hang")
     asked = asyncio.create_task(kube.request("DELETE", f"{PODS}/diego-api-0"))
-    await asyncio.wait({asked}, timeout=0.3)
+    await asyncio.wait({asked}, timeout=1)  # by then it is at the server
     asked.cancel()
     box.fault("api-resume")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         while not box.audit:  # noqa: ASYNC110 - what is awaited is on the other side of HTTP
             await asyncio.sleep(0.05)
     assert "deletionTimestamp" in (await kube.get(f"{PODS}/diego-api-0")).json["metadata"]
@@ -79,7 +80,7 @@ async def test_a_server_that_is_killed_refuses_and_cuts_its_streams(box: Sandbox
     with pytest.raises(aiohttp.ClientConnectorError):
         await kube.get(PODS)
     box.fault("api-start")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         while True:
             try:
                 assert (await kube.get(PODS)).code == 200

@@ -13,6 +13,7 @@ from sandbox.cluster.foundation import Timing
 from sandbox.cluster.switches import UnknownFaultError
 from sandbox.control import Control
 from sandbox.sandbox import API_PORT, Sandbox, free_port
+from tests.support.programs import DEADLINE
 from tests.support.rawkube import RawKube
 
 FAST = Timing(start=0.1, probe=0.2, stop=0.05)
@@ -40,7 +41,7 @@ async def accepts(address: str, port: int = 8889) -> bool | None:
 
 
 async def until(what: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         while not await what():  # noqa: ASYNC110 - what is awaited is on the other side of TCP
             await asyncio.sleep(0.05)
 

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from sandbox.sandbox import Sandbox
 from tests.support import audit
-from tests.support.incidents import boxed, break_it, config, diego_api, fire, patch, settled, side_by_side, uids
+from tests.support.incidents import boxed, break_it, config, diego_api, fire, patch, settled, uids
 from tests.support.programs import runbook, serving, until
 
 HEALTHY, UNREACHABLE, UNKNOWN, DEGRADED = 0, 1, 3, 4
@@ -143,13 +145,8 @@ SIGHTS = {
 }
 
 
-async def test_what_it_sees() -> None:
-    names = list(SIGHTS)
-    for part in (names[:8], names[8:]):
-        await side_by_side({name: _seen(SIGHTS[name]) for name in part})
-
-
-async def _seen(sight: Sight) -> None:
+@pytest.mark.parametrize("sight", SIGHTS.values(), ids=SIGHTS.keys())
+async def test_what_it_sees(sight: Sight) -> None:
     async with boxed() as box:
         before = uids(box)
         if sight.wedged:

@@ -11,15 +11,15 @@ from tests.support.incidents import (
     BOOKS,
     COURTESY,
     STEPS,
+    assert_nothing_deleted,
+    assert_recovered,
     at_delete,
     boxed,
     break_it,
     config,
     deletions,
     fire,
-    healed,
     journal,
-    nothing_deleted,
     uids,
     whole,
     writes,
@@ -31,7 +31,7 @@ QUICK = {"retry": "100ms", "cooldown": "0s"}
 
 
 async def test_run() -> None:
-    """The incident is healed by hand, with a line for each step as it goes."""
+    """A person runs the runbook, with a line for each step as it goes."""
     async with boxed() as box:
         path = box.write_config(config(box))
         before = uids(box)
@@ -43,7 +43,7 @@ async def test_run() -> None:
         assert ran.lines[-1] == "recovered: restarted, and every check passed"
         told = [line.split()[1:3] for line in ran.lines[1:-1]]
         assert [each for each in told if each[1] == "ok"] == [[step, "ok"] for step in STEPS]
-        healed(box, before)
+        assert_recovered(box, before)
         (run,) = journal(box)["runs"]
         assert (run["asked_by"], run["person"]["by"], run["alerts"]) == (ME, ME, {})
 
@@ -59,7 +59,7 @@ async def test_run_where_nothing_is_wrong() -> None:
         ran = await runbook(box.write_config(config(box)), "run", "cf")
         assert ran.code == 0
         assert ran.lines[-1].startswith("not-needed (reachable)")
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
 
 async def test_observing() -> None:
@@ -73,16 +73,16 @@ async def test_observing() -> None:
         ran = await runbook(undecided, "run", "cf", "--observe")
         assert ran.code == 0, ran
         assert "it would have deleted diego-api-0, diego-api-1" in ran.lines[-1]
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         refused = await runbook(undecided, "run", "cf")
         assert refused.code == 2
         assert "remediation.mode is not set" in refused.errors
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         decided = box.write_config(config(box, remediation=QUICK))
         assert (await runbook(decided, "run", "cf")).code == 0
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_run_that_proves_nothing_and_run_that_fails() -> None:
@@ -94,7 +94,7 @@ async def test_run_that_proves_nothing_and_run_that_fails() -> None:
         ran = await runbook(path, "run", "cf")
         assert ran.code == 3
         assert ran.lines[-1].startswith("unproven (nc-missing)")
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         box.fault("yes-nc")
         box.fault("label-none")
@@ -115,7 +115,7 @@ async def test_run_beside_a_webhook() -> None:
             assert ran.code == 0, ran
             assert ran.lines[-1].startswith("recovered")
             assert [step for step in STEPS if any(step in line for line in ran.lines)] == STEPS
-            healed(box, before)
+            assert_recovered(box, before)
             run = await webhook.ended()
             assert run["asked_by"] == ME
             counted = "diego_remediation_runs_total{foundation=cf,outcome=recovered,runbook=restart-diego-api}"
@@ -124,7 +124,7 @@ async def test_run_beside_a_webhook() -> None:
 
 async def test_run_while_a_run_is_under_way() -> None:
     """It joins."""
-    slow = {"confirm": {"attempts": 8, "interval": "300ms"}}
+    slow = {"confirm": {"attempts": 15, "interval": "300ms"}}
     async with boxed() as box:
         path = box.write_config(config(box, remediation=slow))
         before = uids(box)
@@ -137,7 +137,7 @@ async def test_run_while_a_run_is_under_way() -> None:
             assert ran.lines[0] == f"join: run {begun_run['id']} is under way"
             assert ran.lines[-1].startswith("recovered")
             assert len(await webhook.runs()) == 1
-            healed(box, before)
+            assert_recovered(box, before)
 
 
 async def test_an_interrupted_run_is_taken_up_again() -> None:

@@ -163,7 +163,7 @@ async def test_a_child_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path)
     await children.start("liar", [sys.executable, "-c", "print('why it died'); raise SystemExit(3)"])
 
     async def wait_for_the_worst() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while True:
                 children.check()
                 await asyncio.sleep(0.05)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import pytest
+
 from sandbox.api.calls import Target
 from sandbox.sandbox import Sandbox
 from tests.support.incidents import (
@@ -20,7 +22,6 @@ from tests.support.incidents import (
     fire,
     journal,
     settled,
-    side_by_side,
     told,
     uids,
     whole,
@@ -75,17 +76,13 @@ DEATHS = {
 }
 
 
-async def test_killed_anywhere() -> None:
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS.keys())
+async def test_killed_anywhere(death: Death) -> None:
     """SIGKILL, and started again: one run, with one end, that holds what it claims."""
-    scenes = {name: _killed(death) for name, death in DEATHS.items()}
-    await side_by_side(scenes | {"it comes back by itself": _comes_back_while_nobody_acts()})
-
-
-async def _killed(death: Death) -> None:
     async with boxed() as box:
         before = uids(box)
         await break_it(box)
-        webhook = Webhook(box.write_config(config(box)))
+        webhook = Webhook(box.write_config(config(box)), fast=True)
         async with running(webhook):
             if death.held:
                 at_delete(box, 1, lambda: box.fault("never-ready", "diego-api-1"))
@@ -95,7 +92,7 @@ async def _killed(death: Death) -> None:
             assert await webhook.wait() == -signal.SIGKILL
             (begun,) = journal(box)["runs"]
             box.fault("may-be-ready", "diego-api-1")
-        async with serving(webhook.config) as successor:
+        async with serving(webhook.config, fast=True) as successor:
             run = await successor.ended(every=0.5)
 
             assert run["id"] == begun["id"]
@@ -110,12 +107,12 @@ async def _killed(death: Death) -> None:
             assert metrics["diego_remediation_run_in_progress{foundation=cf}"] == 0
 
 
-async def _comes_back_while_nobody_acts() -> None:
-    """Of the pods on its list the one that serves by then is spared."""
+async def test_killed_and_the_bbs_comes_back_by_itself() -> None:
+    """Of the pods on the run's list the one that serves by then is spared."""
     async with boxed() as box:
         before = uids(box)
         await break_it(box)
-        webhook = Webhook(box.write_config(config(box)))
+        webhook = Webhook(box.write_config(config(box)), fast=True)
         async with running(webhook):
             trap = At(box, Death(when=intents(1)), partial(os.kill, webhook.pid, signal.SIGKILL))
             await fire(webhook)
@@ -125,7 +122,7 @@ async def _comes_back_while_nobody_acts() -> None:
             box.fault("crash", pod)
         await settled(box, lambda pods: "true" in [pod["active"] for pod in pods])
         (serves,) = [pod["name"] for pod in diego_api(box) if pod["serving"]]
-        async with serving(webhook.config) as successor:
+        async with serving(webhook.config, fast=True) as successor:
             run = await successor.ended(every=0.5)
 
             assert run["outcome"] == "recovered"
@@ -150,7 +147,7 @@ class At(Trap):
 
 
 async def test_told_to_end_in_mid_run() -> None:
-    """SIGTERM: it gives the lease back and exits 0; the next one goes on at once."""
+    """SIGTERM: it gives the lease back and exits 0; the next one continues at once."""
     async with boxed() as box:
         before = uids(box)
         await break_it(box)
@@ -221,12 +218,9 @@ LOSSES = {
 }
 
 
-async def test_an_answer_is_lost() -> None:
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+async def test_an_answer_is_lost(loss: Loss) -> None:
     """500 and nothing more: it is found out what became of it, and everything is on record and counted once."""
-    await side_by_side({name: _lost(loss) for name, loss in LOSSES.items()})
-
-
-async def _lost(loss: Loss) -> None:
     async with boxed() as box:
         before = uids(box)
         await break_it(box)
@@ -248,7 +242,7 @@ async def _lost(loss: Loss) -> None:
 
 
 async def test_the_api_server_dies_at_the_first_delete() -> None:
-    """It is waited for, the fate of the pod is found out, and the restart goes on."""
+    """It is waited for, the fate of the pod is found out, and the restart continues."""
     async with boxed() as box:
         before = uids(box)
         await break_it(box)

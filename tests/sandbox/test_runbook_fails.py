@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
+
 from sandbox.cluster.foundation import Foundation
 from sandbox.cluster.resources import SERVICES
 from sandbox.sandbox import Sandbox
 from tests.support.audit import Deletion
 from tests.support.incidents import (
     alert,
+    assert_recovered,
     at_delete,
     boxed,
     break_it,
@@ -16,11 +19,10 @@ from tests.support.incidents import (
     deletions,
     fire,
     fully_ready,
-    healed,
+    incident,
     notification,
     patch,
     settled,
-    side_by_side,
     told,
     uids,
     whole,
@@ -28,8 +30,8 @@ from tests.support.incidents import (
 from tests.support.programs import Webhook, runbook, serving, until
 
 SHORT = {
-    "await_ready": {"timeout": "1500ms"},
-    "verify": {"attempts": 2, "interval": "200ms", "timeout": "1s"},
+    "await_ready": {"timeout": "3s"},  # long enough for the restart that helps, on a busy machine too
+    "verify": {"attempts": 2, "interval": "200ms", "timeout": "2s"},
     "retry": "100ms",
     "cooldown": "0s",
 }
@@ -42,7 +44,7 @@ class Failing:
     fault: Callable[[Sandbox], object]
     reason: str
     step: str
-    mend: Callable[[Sandbox], object]
+    repair: Callable[[Sandbox], object]
     deleted: int = 2
     early: bool = False
     foundation: Foundation = field(default_factory=Foundation)
@@ -55,54 +57,54 @@ def select(value: str | None) -> Callable[[Sandbox], None]:
 FAILING = {
     "a pod does not end": Failing(
         fault=lambda box: box.fault("stuck", "diego-api-1"),
-        mend=lambda box: box.fault("unstuck", "diego-api-1"),
+        repair=lambda box: box.fault("unstuck", "diego-api-1"),
         reason="still-terminating diego-api-1 (grace 2s, node sandbox-node)",
         step="await-ready",
         early=True,
     ),
     "a pod is not created": Failing(
         fault=lambda box: box.fault("never-ready", "diego-api-0"),
-        mend=lambda box: box.fault("may-be-ready", "diego-api-0"),
+        repair=lambda box: box.fault("may-be-ready", "diego-api-0"),
         reason="not-created diego-api-1 (waits for diego-api-0)",
         step="await-ready",
         foundation=Foundation(pod_management="OrderedReady"),
     ),
     "a pod does not become ready": Failing(
         fault=lambda box: box.fault("never-ready", "diego-api-1"),
-        mend=lambda box: box.fault("may-be-ready", "diego-api-1"),
+        repair=lambda box: box.fault("may-be-ready", "diego-api-1"),
         reason="not-ready diego-api-1 container diego-api (not ready)",
         step="await-ready",
     ),
     "the lock's database stays down": Failing(
         fault=lambda box: box.fault("locket-db-down"),
-        mend=lambda box: box.fault("locket-db-up"),
+        repair=lambda box: box.fault("locket-db-up"),
         reason="no-active-label",
         step="await-ready",
     ),
     "the lock is held elsewhere": Failing(
         fault=lambda box: box.fault("lock-elsewhere"),
-        mend=lambda box: box.fault("lock-back"),
+        repair=lambda box: box.fault("lock-back"),
         reason="no-active-label",
         step="await-ready",
     ),
     "both lead": Failing(
         fault=lambda box: box.fault("split-brain"),
-        mend=lambda box: box.fault("heal-brain"),
+        repair=lambda box: box.fault("heal-brain"),
         reason="multiple-active",
         step="await-ready",
     ),
     "the Service leads nowhere": Failing(
-        fault=select("here"), mend=select(None), reason="unreachable", step="verify-reachable"
+        fault=select("here"), repair=select(None), reason="unreachable", step="verify-reachable"
     ),
     "the Cloud Controller is gone": Failing(
         fault=lambda box: patch(box, "api", {"spec": {"replicas": 0}}),
-        mend=lambda box: patch(box, "api", {"spec": {"replicas": 2}}),
+        repair=lambda box: patch(box, "api", {"spec": {"replicas": 2}}),
         reason="not-verified (cloud-controller-down)",
         step="verify-reachable",
     ),
     "deletes are forbidden": Failing(
         fault=lambda box: box.deny("delete", "pods"),
-        mend=lambda box: box.fault("allow-all"),
+        repair=lambda box: box.fault("allow-all"),
         reason="delete-refused diego-api-0",
         step="restart",
         deleted=0,
@@ -111,16 +113,9 @@ FAILING = {
 }
 
 
-async def test_the_run_names_the_check_and_the_place() -> None:
-    names = list(FAILING)
-    for part in (names[:5], names[5:]):
-        await side_by_side({name: _fails(FAILING[name]) for name in part})
-
-
-async def _fails(case: Failing) -> None:
-    async with boxed(case.foundation) as box, serving(box.write_config(config(box, remediation=SHORT))) as webhook:
-        before = uids(box)
-        await break_it(box)
+@pytest.mark.parametrize("case", FAILING.values(), ids=FAILING.keys())
+async def test_the_run_names_the_check_and_the_place(case: Failing) -> None:
+    async with incident(case.foundation, remediation=SHORT) as (box, webhook, before):
         if case.early:
             case.fault(box)
         else:
@@ -135,7 +130,7 @@ async def _fails(case: Failing) -> None:
         assert [kind for kind, _, _ in await told(box, "RunEnded")] == ["Warning"]
 
         box.mishaps.failures.clear()
-        case.mend(box)
+        case.repair(box)
         done = len(deletions(box))
 
         await settled(box, fully_ready)
@@ -205,13 +200,12 @@ async def asked(webhook: Webhook) -> str:
 
 async def test_runs_that_delete_nothing_do_not_open_the_breaker() -> None:
     once = SHORT | {"breaker": {"runs": 1, "window": "1h"}}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=once))) as webhook:
+    async with incident(remediation=once, broken=False) as (box, webhook, before):
         for count in (1, 2):
             await fire(webhook)
             assert (await webhook.ended(count))["outcome"] == "not-needed"
-        before = uids(box)
         await break_it(box)
         await fire(webhook)
         assert (await webhook.ended(3))["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
         assert (await webhook.metrics())[OPEN] == 1  # one was enough here

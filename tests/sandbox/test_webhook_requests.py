@@ -1,21 +1,22 @@
 """Requests: who asks, how often and how late, and what becomes of it."""
 
 import asyncio
+import time
 from datetime import datetime
 
 from tests.support.incidents import (
     alert,
+    assert_nothing_deleted,
+    assert_recovered,
     boxed,
     break_it,
     config,
     deletions,
     fire,
-    healed,
+    incident,
     journal,
-    nothing_deleted,
     notification,
     resolved,
-    side_by_side,
     uids,
     whole,
 )
@@ -35,9 +36,7 @@ def decided(decision: str, reason: str) -> str:
 
 async def test_two_hundred_notifications_at_once() -> None:
     """Of two alerts, in groups of many names: one run, and every one of them is on record before it is answered."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident() as (box, webhook, before):
         alerts = (alert(), alert(OTHER))
         sent = [notification(alerts[number % 2], group=f'{{}}/{{route="{number}"}}:{{}}') for number in range(200)]
         answers = await asyncio.gather(*(webhook.notify(each) for each in sent))
@@ -47,15 +46,14 @@ async def test_two_hundred_notifications_at_once() -> None:
         assert run["outcome"] == "recovered"
         assert run["alerts"].keys() == {each["fingerprint"] for each in alerts}
         assert run["asked_by"] == "DiegoBBSUnreachable, DiegoNoActiveLeader"
-        healed(box, before)
+        assert_recovered(box, before)
         await webhook.until_metrics({counted("asks"): 200, decided("run", "asked"): 1, WANTED: 0})
         assert len(await webhook.runs()) == 1
 
 
 async def test_what_is_asked_while_a_run_is_under_way_is_answered_by_it() -> None:
-    slow = {"confirm": {"attempts": 4, "interval": "300ms"}, "cooldown": "0s"}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=slow))) as webhook:
-        await break_it(box)
+    slow = {"confirm": {"attempts": 12, "interval": "300ms"}, "cooldown": "0s"}
+    async with incident(remediation=slow) as (box, webhook, _):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         for name in ("DiegoBBSUnreachable", OTHER):
@@ -71,25 +69,23 @@ async def test_what_is_asked_while_a_run_is_under_way_is_answered_by_it() -> Non
 
 async def test_late_duplicates() -> None:
     """A firing that is older than the `resolved` already seen asks for nothing; a new one does."""
-    async with boxed() as box, serving(box.write_config(config(box, remediation={"retry": "100ms"}))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident(remediation={"retry": "100ms"}) as (box, webhook, before):
         old = alert(ago=300)
         assert (await webhook.notify(notification(resolved(old))))[0] == 202
         for _ in range(3):
             assert (await webhook.notify(notification(old)))[0] == 200
         await webhook.until_metrics({counted("late-duplicate"): 3, counted("asks"): 0})
         assert await webhook.runs() == []
-        nothing_deleted(box, before)
+        assert_nothing_deleted(box, before)
 
         await fire(webhook, alert(ago=-1))
         assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_what_asks_for_nothing() -> None:
     """It is answered 200, counted with its reason, and not even looked at."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (box, webhook, _):
         nothing: dict[str, Json] = {
             "no-remediation": alert(remediation=""),
             "unknown-foundation": alert(foundation="elsewhere"),
@@ -108,17 +104,13 @@ async def test_what_asks_for_nothing() -> None:
         assert (await webhook.ended())["outcome"] == "not-needed"
 
 
-async def test_the_cooldown() -> None:
-    await side_by_side(
-        {
-            "asked": _asked_in_the_cooldown_it_is_done_when_that_is_over(),
-            "resolved": _resolved_in_the_cooldown_it_is_wanted_no_more(),
-            "unheard of": _unheard_of_it_is_wanted_no_more(),
-        }
-    )
+COOLING = {"cooldown": "8s"}
 
 
-COOLING = {"cooldown": "5s"}
+async def cooled_down(webhook: Webhook) -> None:
+    """Waits for the end of the cooldown, and a second more, in which a run would start."""
+    ends = (await webhook.metrics())["diego_remediation_cooldown_end_timestamp_seconds{foundation=cf}"]
+    await asyncio.sleep(max(0.0, ends - time.time()) + 1)
 
 
 async def again(webhook: Webhook, fired: Json) -> None:
@@ -129,10 +121,9 @@ async def again(webhook: Webhook, fired: Json) -> None:
     await webhook.until_metrics({WANTED: 1, decided("refuse", "cooldown"): 1})
 
 
-async def _asked_in_the_cooldown_it_is_done_when_that_is_over() -> None:
+async def test_a_request_in_the_cooldown_runs_when_that_is_over() -> None:
     """Nobody asks again."""
-    async with boxed() as box, serving(box.write_config(config(box, remediation=COOLING))) as webhook:
-        await break_it(box)
+    async with incident(remediation=COOLING, fast=True) as (box, webhook, _):
         await fire(webhook)
         first = await webhook.ended()
         assert first["outcome"] == "recovered"
@@ -150,9 +141,8 @@ async def _asked_in_the_cooldown_it_is_done_when_that_is_over() -> None:
         assert (await webhook.metrics())[WANTED] == 0
 
 
-async def _resolved_in_the_cooldown_it_is_wanted_no_more() -> None:
-    async with boxed() as box, serving(box.write_config(config(box, remediation=COOLING))) as webhook:
-        await break_it(box)
+async def test_a_request_that_is_resolved_in_the_cooldown_is_dropped() -> None:
+    async with incident(remediation=COOLING, fast=True) as (_, webhook, _):
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
         fired, other = alert(), alert(OTHER)
@@ -163,14 +153,14 @@ async def _resolved_in_the_cooldown_it_is_wanted_no_more() -> None:
         assert (await webhook.notify(notification(resolved(other))))[0] == 202
         await webhook.until_metrics({WANTED: 0})
 
-        await asyncio.sleep(6)  # the cooldown, and the wait after it
+        await cooled_down(webhook)
         assert len(await webhook.runs()) == 1
 
 
-async def _unheard_of_it_is_wanted_no_more() -> None:
+async def test_a_request_that_nobody_repeats_expires() -> None:
     """An alert that vanished without a word is not acted upon when the wait after a run is over."""
     forgetful = {"cooldown": "0s", "retry": "5s", "request_ttl": "1s"}
-    async with boxed() as box, serving(box.write_config(config(box, remediation=forgetful))) as webhook:
+    async with incident(remediation=forgetful, fast=True) as (box, webhook, _):
         await fire(webhook)
         await webhook.ended()  # it found nothing to repair
         status, _ = await webhook.notify(notification(alert()))
@@ -178,7 +168,7 @@ async def _unheard_of_it_is_wanted_no_more() -> None:
         await webhook.until_metrics({WANTED: 0})
         assert journal(box)["notes"][-1]["text"] == "a wanted request expired: unheard of"
 
-        await asyncio.sleep(5)
+        await cooled_down(webhook)
         assert len(await webhook.runs()) == 1
 
 
@@ -194,7 +184,7 @@ async def test_two_replicas() -> None:
                 await fire(other)
                 run = await other.ended()
                 assert run["outcome"] == "recovered"
-                healed(box, before)
+                assert_recovered(box, before)
                 ran = "diego_remediation_runs_total{foundation=cf,outcome=recovered,runbook=restart-diego-api}"
                 assert (await one.metrics())[ran] == 1
                 found = await other.metrics()
@@ -220,7 +210,7 @@ async def test_several_foundations() -> None:
             assert said["decisions"]["second"].startswith("run")
             run = await webhook.ended()
             assert (run["foundation"], run["outcome"]) == ("second", "recovered")
-            healed(two, before)
+            assert_recovered(two, before)
             one.fault("api-resume")
             status, said = await webhook.notify(both)
             assert status == 202

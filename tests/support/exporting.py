@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 DEADLINE = 60.0
 _STARTED = re.compile(r"msg=started .*address=127\.0\.0\.1:(\d+)")
+
+
+def a_foundation(kubeconfig: Path, port: int, *, name: str = "cf", **more: Any) -> dict[str, Any]:
+    """A foundation of a config whose BBS is here."""
+    bbs = {"host": "127.0.0.1", "port": port, "interval": "200ms", "timeout": "100ms"}
+    return {"name": name, "namespace": name, "kubeconfig": str(kubeconfig), "bbs": bbs, **more}
+
+
+def write(path: Path, content: Any) -> Any:
+    """Writes another config, and returns the one before."""
+    before = yaml.safe_load(path.read_text()) if path.exists() else None
+    path.write_text(yaml.safe_dump(content))
+    return before
 
 
 class Exporter:

@@ -1,14 +1,14 @@
-"""The incident of the documentation in a sandbox: what breaks, who tells of it, and what the audit list says of it."""
+"""The incident of the documentation in a sandbox: what breaks, who reports it, and what the audit list shows."""
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.api.calls import Target
 from sandbox.api.mishaps import Failure
@@ -18,7 +18,7 @@ from sandbox.cluster.resources import CONFIGMAPS, EVENTS, PODS, STATEFULSETS, Re
 from sandbox.sandbox import Sandbox
 from tests.support import audit
 from tests.support.audit import Deletion
-from tests.support.programs import Json, Webhook, until
+from tests.support.programs import Json, Webhook, serving, until
 
 TIMING = Timing(start=0.1, probe=0.2, stop=0.05)
 FAST: Json = {
@@ -51,20 +51,36 @@ def config(box: Sandbox, *, remediation: Json | None = None, webhook: Json | Non
     return document | ({"webhook": webhook} if webhook else {})
 
 
-async def side_by_side(scenes: Mapping[str, Awaitable[None]]) -> None:
-    """Plays scenes at the same time, since they mostly wait; each in a box of its own, and named where it fails."""
+class Incident(NamedTuple):
+    """A foundation in a box, the webhook that watches it, and the UIDs of its diego-api pods at the start, by name."""
 
-    async def play(name: str, scene: Awaitable[None]) -> None:
-        try:
-            await scene
-        except Exception as error:
-            error.add_note(f"in the scene {name!r}")
-            raise
+    box: Sandbox
+    webhook: Webhook
+    before: dict[str, str]
 
-    played = await asyncio.gather(*(play(*each) for each in scenes.items()), return_exceptions=True)
-    failures = [each for each in played if isinstance(each, Exception)]
-    if failures:
-        raise ExceptionGroup(f"{len(failures)} of {len(scenes)} scenes", failures)
+
+@asynccontextmanager
+async def incident(
+    foundation: Foundation | None = None,
+    *,
+    broken: bool = True,
+    active: str = "true",
+    fast: bool = False,
+    remediation: Json | None = None,
+    **config_of: Any,
+) -> AsyncIterator[Incident]:
+    """A foundation that broke while a webhook watched it; nobody has notified the webhook yet.
+
+    `broken=False` leaves the foundation healthy. `active` is the value of the active label. `fast` shortens the
+    webhook's time-outs (`tests.support.fast_webhook`). `remediation` and `config_of` go to `config`.
+    """
+    async with boxed(foundation) as box:
+        path = box.write_config(config(box, remediation=remediation, **config_of))
+        async with serving(path, fast=fast) as webhook:
+            before = uids(box)
+            if broken:
+                await break_it(box, active=active)
+            yield Incident(box, webhook, before)
 
 
 def diego_api(box: Sandbox) -> list[Obj]:
@@ -202,7 +218,7 @@ async def told(box: Sandbox, reason: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def healed(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
+def assert_recovered(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
     """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
     assert sorted(deletions(box), key=lambda each: each.pod) == [
         Deletion(pod, uid, 200) for pod, uid in sorted(before.items())
@@ -219,7 +235,7 @@ def whole(box: Sandbox, *, active: str = "true") -> bool:
     return all(pod["ready"] == "2/2" for pod in pods) and labelled == serving and len(labelled) == 1
 
 
-def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
+def assert_nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
     """Asserts that no pod was touched, and nothing written but the journal, the lease and events."""
     assert deletions(box) == []
     assert uids(box) == before
@@ -229,7 +245,7 @@ def nothing_deleted(box: Sandbox, before: dict[str, str]) -> None:
 class Trap(Failure):
     """Springs once, at the `number`-th request of its kind: before it takes effect, or (`effective`) after.
 
-    `spring` is called there. Then the request fails, or its answer is lost; without `fails` it goes on.
+    `spring` is called there. Then the request fails, or its answer is lost; without `fails` it continues.
     """
 
     def __init__(
@@ -260,7 +276,7 @@ class Trap(Failure):
 
 
 def at_delete(box: Sandbox, number: int, spring: Callable[[], object]) -> Trap:
-    """Lets something happen when the delete of this number (from 1) arrives; the delete itself goes on."""
+    """Lets something happen when the delete of this number (from 1) arrives; the delete itself continues."""
     trap = Trap("delete", "pods", spring, number=number, fails=False)
     box.mishaps.failures.append(trap)
     return trap

@@ -24,7 +24,8 @@ from exporter.kubernetes.api import (
 from exporter.kubernetes.api import WatchEvent as Event
 from exporter.kubernetes.objects import Metadata, Pod
 from tests.support.memory_kubernetes import MemoryKubernetes
-from webhook.record.journal import Journal, decode, encode
+from webhook.record.encoding import decode, encode
+from webhook.record.journal import Journal
 from webhook.writer import ConfigMap, Deleted, ExecResult, Lease, LeaseSpec
 
 R = TypeVar("R")

@@ -168,8 +168,9 @@ class Server:
 class Webhook(Server):
     """`diego-webhook`, with what Alertmanager and an operator ask of it."""
 
-    def __init__(self, config: Path, *flags: str, address: str = "127.0.0.1:0") -> None:
-        super().__init__("webhook.main", config, *flags, address=address)
+    def __init__(self, config: Path, *flags: str, address: str = "127.0.0.1:0", fast: bool = False) -> None:
+        module = "tests.support.fast_webhook" if fast else "webhook.main"
+        super().__init__(module, config, *flags, address=address)
 
     async def notify(self, notification: Json) -> tuple[int, Json]:
         """Posts a notification; the status and what was said."""
@@ -225,9 +226,11 @@ async def running(server: Server, *, ready: bool = True) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def serving(config: Path, *flags: str, address: str = "127.0.0.1:0") -> AsyncIterator[Webhook]:
-    """A webhook that is ready."""
-    webhook = Webhook(config, *flags, address=address)
+async def serving(
+    config: Path, *flags: str, address: str = "127.0.0.1:0", fast: bool = False
+) -> AsyncIterator[Webhook]:
+    """A webhook that is ready; `fast` shortens its time-outs (`tests.support.fast_webhook`)."""
+    webhook = Webhook(config, *flags, address=address, fast=fast)
     async with running(webhook):
         yield webhook
 

@@ -1,4 +1,4 @@
-"""Looks at a foundation, as values: components, pods and readings, for tests of what is concluded from them."""
+"""Views of a foundation, as values: components, pods and readings, for tests of what is concluded from them."""
 
 from dataclasses import replace
 from typing import Any
@@ -67,9 +67,10 @@ def component(
     partition: int | None = None,
     update: str = REVISION,
     observed: int = 3,
+    first: int | None = None,
 ) -> Component:
-    """A StatefulSet of generation 3 and revision `REVISION`, and its pods."""
-    body = {
+    """A StatefulSet of generation 3 and revision `REVISION`, and its pods. `first` is the first pod's ordinal."""
+    body: dict[str, Any] = {
         "metadata": {"name": name, "uid": f"{name}-uid", "generation": 3, "annotations": annotations},
         "spec": {
             "replicas": replicas,
@@ -79,6 +80,8 @@ def component(
         },
         "status": {"observedGeneration": observed, "currentRevision": REVISION, "updateRevision": update},
     }
+    if first is not None:
+        body["spec"]["ordinals"] = {"start": first}
     return Component.of(name, msgspec.convert(body, StatefulSet), pods)
 
 

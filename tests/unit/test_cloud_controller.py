@@ -1,29 +1,32 @@
-"""The view from the Cloud Controller: what `nc` says, who is asked, and what the answers prove together."""
+"""The view from the Cloud Controller: which pods are asked, and what their answers prove together."""
 
+from random import Random
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from exporter.config.model import Foundation
 from exporter.foundation.view import FoundationView, Probe, ProbeResult
 from exporter.kubernetes.api import ApiError, ApiUnreachableError
 from exporter.kubernetes.objects import Pod
 from tests.support.clocks import LoopClock
-from tests.support.foundations import foundation
+from tests.support.foundations import Dials, foundation
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from tests.support.views import API, a_pod, component, view, without
+from webhook.metrics import Counters, RunMetrics
 from webhook.runbook.cloud_controller import (
-    EXEC_TIMEOUT,
-    MAX_WORDS,
+    CONNECT_TIMEOUT,
     Attempt,
     CloudController,
-    Verdict,
+    Reachability,
     bash,
     container_of,
     nc,
-    read_nc,
     to_ask,
 )
+from webhook.runbook.context import RunContext
+from webhook.timings import DEFAULT
 from webhook.writer import ExecResult
 
 CF = foundation()
@@ -34,91 +37,6 @@ NO_NAME = ExecResult(1, f'nc: getaddrinfo for host "{HOST}" port 8889: Name or s
 NC_MISSING = ExecResult(127, "env: 'nc': No such file or directory\n")
 SERVICE_EMPTY = view()
 SERVICE_READY = view(ready_endpoints=("10.0.0.1",))
-
-
-# ---- what nc says
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (SUCCEEDED, ProbeResult.SUCCESS),
-        (ExecResult(0), ProbeResult.SUCCESS),
-        (ExecResult(0, "Connection refused, then connected to the other address"), ProbeResult.SUCCESS),
-        (REFUSED, ProbeResult.REFUSED),
-        (ExecResult(1, "nc: connect to h port 8889 (tcp) failed: Connection timed out"), ProbeResult.TIMEOUT),
-        (ExecResult(1, "nc: connect to h port 8889 (tcp) timed out: Operation now in progress"), ProbeResult.TIMEOUT),
-        (ExecResult(1, "nc: connect to h port 8889 (tcp) failed: No route to host"), ProbeResult.UNREACHABLE),
-        (ExecResult(1, "nc: connect to h port 8889 (tcp) failed: Network is unreachable"), ProbeResult.UNREACHABLE),
-        (NO_NAME, ProbeResult.DNS),
-        (
-            ExecResult(1, 'nc: getaddrinfo for host "h" port 8889: No address associated with hostname'),
-            ProbeResult.DNS,
-        ),
-        (
-            ExecResult(
-                1, "nc: connect to h (fd00::1) failed: Network is unreachable\nnc: … failed: Connection refused"
-            ),
-            ProbeResult.REFUSED,
-        ),
-    ],
-)
-def test_what_the_table_knows(answer: ExecResult, expected: ProbeResult) -> None:
-    assert read_nc(answer)[0] is expected
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        ExecResult(1),
-        ExecResult(1, "junk"),
-        ExecResult(1, "\ufffd\x00\x1b[31m"),
-        ExecResult(1, 'nc: getaddrinfo for host "h" port 8889: Temporary failure in name resolution'),
-        ExecResult(1, 'nc: getaddrinfo for host "h" port 8889: Non-recoverable failure in name resolution'),
-        ExecResult(1, "nc: connect to h port 8889 (tcp) failed: Permission denied"),
-        ExecResult(1, "nc: connect to h port 8889 (tcp) failed: Operation now in progress"),
-        ExecResult(2, "nc: connect to h port 8889 (tcp) failed: Connection refused"),
-        ExecResult(124, "nc: connect to h port 8889 (tcp) failed: Connection timed out"),
-        ExecResult(126, "env: 'nc': Permission denied"),
-        ExecResult(137, ""),
-        ExecResult(-1, "Connection refused"),
-        ExecResult(None, "nc: connect to h port 8889 (tcp) failed: Connection refused", "cut off"),
-        ExecResult(None, "", "no answer within 20 s"),
-        NC_MISSING,
-    ],
-)
-def test_what_is_not_in_the_table_is_unknown(answer: ExecResult) -> None:
-    assert read_nc(answer)[0] is ProbeResult.ERROR
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (ExecResult(1, "  two\n lines \n"), "exit code 1: two lines"),
-        (ExecResult(1), "exit code 1"),
-        (ExecResult(None, "", "no answer within 20 s"), "no exit code: no answer within 20 s"),
-        (
-            ExecResult(0, "Connection to h 8889 port [tcp/*] succeeded!\n"),
-            "Connection to h 8889 port [tcp/*] succeeded!",
-        ),
-    ],
-)
-def test_it_keeps_the_words(answer: ExecResult, expected: str) -> None:
-    assert read_nc(answer)[1] == expected
-
-
-def test_what_a_pod_prints_is_cut_short() -> None:
-    """It goes to the journal, which has a bound."""
-    _, words = read_nc(ExecResult(1, "Connection refused " * 100_000))
-
-    assert len(words) == MAX_WORDS
-
-
-def test_the_documents_command_without_a_shell() -> None:
-    assert nc("h", 8889) == ("env", "LC_ALL=C", "nc", "-zv", "-w", "5", "h", "8889")
-    assert bash("h", 8889)[:6] == ("env", "LC_ALL=C", "timeout", "5", "bash", "-c")
-    assert bash("$(reboot)", 1)[-2:] == ("$(reboot)", "1")
-    assert "$(reboot)" not in bash("$(reboot)", 1)[6]
 
 
 # ---- who is asked
@@ -181,7 +99,15 @@ class Asked:
         self.probes: list[tuple[ProbeResult, bool | None]] = []
         self.writer.answers = self._answer
         self.controller = CloudController(
-            foundation=settings, writer=self.writer, clock=LoopClock(), observe=self._observe
+            RunContext(
+                foundation=settings,
+                kubernetes=self.writer,
+                clock=LoopClock(),
+                random=Random(0),
+                dial=Dials(),
+                meter=RunMetrics(Counters(CollectorRegistry()), settings.name),
+                on_probe=self._observe,
+            )
         )
 
     def _answer(self, pod: str, _container: str, argv: tuple[str, ...]) -> ExecResult:
@@ -219,72 +145,72 @@ async def test_several_statefulsets_are_asked_together_three_pods_at_most() -> N
 
 
 @pytest.mark.parametrize(
-    ("answers", "verdict", "why"),
+    ("answers", "reachability", "reason"),
     [
-        ({}, Verdict.UNREACHABLE, ""),
-        ({"api_0": SUCCEEDED, "api_1": SUCCEEDED}, Verdict.REACHABLE, ""),
-        ({"api_1": SUCCEEDED}, Verdict.UNKNOWN, "pods-disagree"),
-        ({"api_1": ExecResult(1, "junk")}, Verdict.UNKNOWN, "exec-failed"),
-        ({"api_0": SUCCEEDED, "api_1": ExecResult(None, "", "cut")}, Verdict.UNKNOWN, "exec-failed"),
-        ({"api_0": ApiError(403, "Forbidden", "pods/exec")}, Verdict.UNKNOWN, "exec-failed"),
-        ({"api_0": ApiUnreachableError("timed out")}, Verdict.UNKNOWN, "exec-failed"),
-        ({"api_1": NO_NAME}, Verdict.UNKNOWN, "name-unknown"),
+        ({}, Reachability.UNREACHABLE, None),
+        ({"api_0": SUCCEEDED, "api_1": SUCCEEDED}, Reachability.REACHABLE, None),
+        ({"api_1": SUCCEEDED}, Reachability.UNKNOWN, "pods-disagree"),
+        ({"api_1": ExecResult(1, "junk")}, Reachability.UNKNOWN, "exec-failed"),
+        ({"api_0": SUCCEEDED, "api_1": ExecResult(None, "", "cut")}, Reachability.UNKNOWN, "exec-failed"),
+        ({"api_0": ApiError(403, "Forbidden", "pods/exec")}, Reachability.UNKNOWN, "exec-failed"),
+        ({"api_0": ApiUnreachableError("timed out")}, Reachability.UNKNOWN, "exec-failed"),
+        ({"api_1": NO_NAME}, Reachability.UNKNOWN, "name-unknown"),
     ],
 )
-async def test_unanimous_or_unknown(answers: dict[str, Any], verdict: Verdict, why: str) -> None:
+async def test_unanimous_or_unknown(answers: dict[str, Any], reachability: Reachability, reason: str | None) -> None:
     attempt = await Asked(**answers)()
 
-    assert (attempt.verdict, attempt.why) == (verdict, why)
+    assert (attempt.reachability, attempt.reason) == (reachability, reason)
 
 
 async def test_where_nobody_can_be_asked_nothing_is_proved() -> None:
     attempt = await Asked()(without(SERVICE_READY, "api"))
 
-    assert (attempt.verdict, attempt.why, str(attempt)) == (Verdict.UNKNOWN, "cloud-controller-down", "")
+    assert (attempt.reachability, attempt.reason, str(attempt)) == (Reachability.UNKNOWN, "cloud-controller-down", "")
 
 
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (SERVICE_EMPTY, Verdict.UNREACHABLE),
-        (SERVICE_READY, Verdict.UNKNOWN),
+        (SERVICE_EMPTY, Reachability.UNREACHABLE),
+        (SERVICE_READY, Reachability.UNKNOWN),
     ],
 )
 async def test_a_missing_name_proves_only_where_the_service_has_no_endpoint(
-    seen: FoundationView, expected: Verdict
+    seen: FoundationView, expected: Reachability
 ) -> None:
     """A headless Service without a ready endpoint has no DNS record (KubeCF)."""
     asked = Asked(api_0=NO_NAME, api_1=NO_NAME)
 
-    assert (await asked(seen)).verdict is expected
-    assert asked.probes[0] == (ProbeResult.DNS, False if expected is Verdict.UNREACHABLE else None)
+    assert (await asked(seen)).reachability is expected
+    assert asked.probes[0] == (ProbeResult.DNS, False if expected is Reachability.UNREACHABLE else None)
 
 
 @pytest.mark.parametrize(
-    ("by_bash", "verdict", "why"),
+    ("by_bash", "reachability", "reason"),
     [
-        (ExecResult(0), Verdict.REACHABLE, ""),
-        (ExecResult(1, "probe: connect: Connection refused"), Verdict.UNKNOWN, "nc-missing"),
-        (ExecResult(124), Verdict.UNKNOWN, "nc-missing"),
-        (ExecResult(127, "env: 'bash': No such file or directory"), Verdict.UNKNOWN, "nc-missing"),
-        (ExecResult(None, "", "cut"), Verdict.UNKNOWN, "nc-missing"),
+        (ExecResult(0), Reachability.REACHABLE, None),
+        (ExecResult(1, "probe: connect: Connection refused"), Reachability.UNKNOWN, "nc-missing"),
+        (ExecResult(124), Reachability.UNKNOWN, "nc-missing"),
+        (ExecResult(127, "env: 'bash': No such file or directory"), Reachability.UNKNOWN, "nc-missing"),
+        (ExecResult(None, "", "cut"), Reachability.UNKNOWN, "nc-missing"),
     ],
 )
 async def test_where_nc_is_missing_bash_can_show_that_it_is_reachable_and_no_more(
-    by_bash: ExecResult, verdict: Verdict, why: str
+    by_bash: ExecResult, reachability: Reachability, reason: str | None
 ) -> None:
     asked = Asked(api_0=NC_MISSING, api_1=NC_MISSING, bash=by_bash)
 
     attempt = await asked()
 
-    assert (attempt.verdict, attempt.why) == (verdict, why)
+    assert (attempt.reachability, attempt.reason) == (reachability, reason)
     assert [argv for _, _, argv in asked.writer.asked] == [nc(HOST, 8889)] * 2 + [bash(HOST, 8889)] * 2
 
 
 async def test_bash_is_not_asked_where_nc_is_there() -> None:
     asked = Asked(api_0=ExecResult(126, "env: 'nc': Permission denied"))
 
-    assert (await asked()).verdict is Verdict.UNKNOWN
+    assert (await asked()).reachability is Reachability.UNKNOWN
     assert {argv for _, _, argv in asked.writer.asked} == {nc(HOST, 8889)}
 
 
@@ -299,5 +225,5 @@ async def test_each_answer_is_observed_and_told_with_its_words() -> None:
 
 def test_the_deadline_of_an_exec_is_longer_than_what_it_runs() -> None:
     """nc gives up after 5 s, once for each address; name resolution comes on top."""
-    assert EXEC_TIMEOUT >= 2 * 5 + 5
+    assert DEFAULT.exec >= 2 * CONNECT_TIMEOUT + 5
     assert len(API.pods) == 2

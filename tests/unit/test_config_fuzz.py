@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
-from exporter.serving.access import load_web_config
+from exporter.serving.live_web_config import load_web_config
 
 CONFIGS = Path(__file__).parent.parent / "config"
 SEEDS = sorted((CONFIGS / "good").glob("*.yaml")) + sorted((CONFIGS / "bad").glob("*.yaml"))

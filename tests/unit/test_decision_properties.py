@@ -1,5 +1,6 @@
 """Whatever happens in whatever order: never two open runs, and never one that something stands against."""
 
+import dataclasses
 from collections import Counter
 from datetime import datetime, timedelta
 from random import Random
@@ -10,19 +11,12 @@ import pytest
 from exporter.config.model import Foundation
 from tests.support.foundations import foundation
 from tests.support.moments import NOON, at
-from webhook.record import journal as journals
-from webhook.record.journal import (
-    Journal,
-    Outcome,
-    PersonRecord,
-    PodRecord,
-    decode,
-    encode,
-    end_run,
-    record_intent,
-    update_run,
-)
-from webhook.requests.decision import Verdict, ask, ask_as_person, begin, reconsider, withdraw
+from webhook.record import changes
+from webhook.record.changes import end_run, record_intent, update_run
+from webhook.record.encoding import decode, encode
+from webhook.record.journal import Journal, Outcome, PersonRecord, PodRecord
+from webhook.requests.alerts import request_as_alerts
+from webhook.requests.decision import DecisionKind, begin, left_wanted, reconsider, request_as_person, withdraw
 from webhook.requests.notification import Ask
 
 BREAKER_RUNS, COOLDOWN, RETRY, TTL, WINDOW = 3, 300, 60, 400, 7200
@@ -51,14 +45,15 @@ class World:
         self.restarts: list[datetime] = []
         self.quiet_until = NOON  # the end of the last cooldown or retry
         self.firing: dict[str, datetime] = {}
-        self.heard: dict[str, datetime] = {}
+        self.last_seen: dict[str, datetime] = {}
+        self.resolved: dict[str, Ask] = {}
 
     def step(self) -> None:
         self.now += timedelta(seconds=self.random.choice([0, 0.5, 5, 30, 61, 301]))
         happening = self.random.choice(
             [
                 *(self.alerts, self.alerts, self.alerts, self.person, self.decide, self.decide, self.delete, self.end),
-                *(self.resolve, self.pause, self.resume, self.reset, self.withdraw),
+                *(self.resolve, self.repeat, self.dispute, self.pause, self.resume, self.reset, self.withdraw),
             ]
         )
         happening()
@@ -70,30 +65,53 @@ class World:
         names = self.random.sample("abc", self.random.randint(1, 2))
         for name in names:
             self.firing.setdefault(name, self.now)
-            self.heard[name] = self.now
+            self.last_seen[name] = self.now
         asks = [Ask(name, name, firing=True, starts_at=self.firing[name], ends_at=self.now) for name in names]
         before = self.journal
-        self.journal, decision, _ = ask(self.journal, asks, self.foundation, self.now)
+        self.journal, decision, _ = request_as_alerts(self.journal, asks, self.foundation, self.now)
         assert decision is not None
-        self.happened[f"{decision.verdict} {decision.why}"] += 1
-        if decision.verdict is Verdict.JOIN:
+        self.happened[f"{decision.kind} {decision.reason}"] += 1
+        if decision.kind is DecisionKind.JOIN:
             assert before.open_run is not None
-        if decision.verdict is Verdict.REFUSE:
+        if decision.kind is DecisionKind.REFUSE:
             assert self.journal.disruptions == before.disruptions
 
     def resolve(self) -> None:
         name = self.random.choice("abc")
         began = self.firing.pop(name, self.now)
-        self.heard.pop(name, None)
-        resolved = Ask(name, name, firing=False, starts_at=began, ends_at=self.now)
-        self.journal, decision, _ = ask(self.journal, [resolved], self.foundation, self.now)
+        self.last_seen.pop(name, None)
+        resolved = self.resolved[name] = Ask(name, name, firing=False, starts_at=began, ends_at=self.now)
+        self.journal, decision, _ = request_as_alerts(self.journal, [resolved], self.foundation, self.now)
         assert decision is None
         assert self.journal.request is None or name not in self.journal.request.alerts
 
+    def repeat(self) -> None:
+        """The same `resolved` again: it changes nothing."""
+        for asked in self.resolved.values():
+            before = self.journal
+            self.journal, decision, _ = request_as_alerts(before, [asked], self.foundation, self.now)
+            assert decision is None
+            assert self.journal.resolved == before.resolved
+            assert self.journal.request == before.request
+
+    def dispute(self) -> None:
+        """Another sender goes on firing with the start from before the `resolved`."""
+        name = self.random.choice("abc")
+        if name not in self.resolved or name in self.firing:
+            return
+        self.last_seen[name] = self.now
+        asked = dataclasses.replace(self.resolved[name], firing=True)
+        before = self.journal
+        self.journal, decision, reasons = request_as_alerts(before, [asked], self.foundation, self.now)
+        self.happened[f"dispute {reasons[name]}"] += 1
+        if decision is None and before.request is None and self.journal.request is not None:
+            self.happened["dispute queued"] += 1
+            assert self.journal.request.due <= self.now + timedelta(minutes=2)
+
     def person(self) -> None:
         asked = PersonRecord(by="ann", at=self.now, observe=self.random.random() < 0.3)
-        self.journal, decision = ask_as_person(self.journal, asked, self.foundation)
-        self.happened[f"person {decision.verdict}"] += 1
+        self.journal, decision = request_as_person(self.journal, asked, self.foundation)
+        self.happened[f"person {decision.kind}"] += 1
 
     def withdraw(self) -> None:
         if self.journal.request is not None and self.journal.request.person is not None:
@@ -104,7 +122,7 @@ class World:
         if self.journal.open_run is not None:
             return
         self.journal, decision = reconsider(self.journal, self.foundation, self.now)
-        if decision is None or decision.verdict is not Verdict.RUN:
+        if decision is None or decision.kind is not DecisionKind.RUN:
             return
         self.number += 1
         self.judge()
@@ -116,7 +134,7 @@ class World:
         self.happened["run"] += 1
         assert run.person is not None or run.alerts
         for name in run.alerts:
-            assert self.now - self.heard[name] <= timedelta(seconds=TTL)
+            assert self.now - self.last_seen[name] <= timedelta(seconds=TTL)
 
     def judge(self) -> None:
         """A run begins: was anything against it, by what the test remembers?"""
@@ -129,7 +147,7 @@ class World:
         run = self.journal.open_run
         if run is None or run.mode == "observe":
             return
-        left = [pod for pod in run.pods if pod.intent is None]
+        left = [pod for pod in run.pods if pod.intended_at is None]
         if left:
             if not run.disruptive:
                 self.restarts.append(self.now)
@@ -143,25 +161,30 @@ class World:
         outcome = self.random.choice([Outcome.RECOVERED, Outcome.FAILED] if run.disruptive else [Outcome.UNPROVEN])
         ended = msgspec.structs.replace(run, outcome=outcome, ended=self.now)
         self.journal = end_run(
-            self.journal, ended, breaker_runs=BREAKER_RUNS, breaker_window=timedelta(seconds=WINDOW), now=self.now
+            self.journal,
+            ended,
+            breaker_runs=BREAKER_RUNS,
+            breaker_window=timedelta(seconds=WINDOW),
+            wanted=left_wanted(ended, self.foundation, self.now),
+            now=self.now,
         )
         wait = COOLDOWN if run.disruptive else RETRY
         self.quiet_until = max(self.quiet_until, self.now + timedelta(seconds=wait))
 
     def pause(self) -> None:
         if self.random.random() < 0.3:
-            self.journal = journals.pause(self.journal, by="ann", reason="", now=self.now)
+            self.journal = changes.pause(self.journal, by="ann", reason="", now=self.now)
             self.paused = True
 
     def resume(self) -> None:
         if self.paused:
-            self.journal = journals.resume(self.journal, by="ann", now=self.now)
+            self.journal = changes.resume(self.journal, by="ann", now=self.now)
             self.paused = False
             assert self.journal.request is None
 
     def reset(self) -> None:
         if self.random.random() < 0.3:
-            self.journal = journals.reset(self.journal, by="ann", now=self.now)
+            self.journal = changes.reset(self.journal, by="ann", now=self.now)
             self.reset_at = self.now
             assert self.journal.request is None
 
@@ -176,7 +199,7 @@ def test_no_run_begins_that_something_stands_against(seed: int) -> None:
 def test_everything_happens_in_these_worlds() -> None:
     """Else the test above would prove little."""
     happened: Counter[str] = Counter()
-    for seed in range(5):
+    for seed in range(20):
         world = World(seed)
         for _ in range(600):
             world.step()
@@ -190,6 +213,9 @@ def test_everything_happens_in_these_worlds() -> None:
         "refuse breaker-open",
         "refuse cooldown",
         "refuse retry",
+        "dispute asks",
+        "dispute late-duplicate",
+        "dispute queued",
         "person run",
         "person join",
         "person refuse",
@@ -205,7 +231,7 @@ def test_alerts_that_never_end_are_answered_for_as_long_as_the_breaker_allows() 
     for second in range(0, 3600, 2):
         if second % 300 == 0:
             alert = Ask("a", "A", firing=True, starts_at=NOON, ends_at=NOON)
-            journal, _, _ = ask(journal, [alert], settings, at(second))
+            journal, _, _ = request_as_alerts(journal, [alert], settings, at(second))
         if (run := journal.open_run) is not None:
             pods = (PodRecord(name="p", uid="u", statefulset="p"),)
             journal = record_intent(
@@ -220,9 +246,9 @@ def test_alerts_that_never_end_are_answered_for_as_long_as_the_breaker_allows() 
             journal = end_run(journal, run, breaker_runs=BREAKER_RUNS, breaker_window=window, now=at(second))
             continue
         journal, decision = reconsider(journal, settings, at(second))
-        if decision is not None and decision.verdict is Verdict.RUN:
+        if decision is not None and decision.kind is DecisionKind.RUN:
             journal, _ = begin(journal, settings, run_id=f"cf-{second}", executor="me", now=at(second))
             begun.append(second)
 
     assert begun == [0, 302, 604]
-    assert journal.breaker_open is not None
+    assert journal.breaker_opened is not None

@@ -8,7 +8,8 @@ from exporter.kubernetes.api import ApiError
 from exporter.kubernetes.objects import Pod
 from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from tests.support.views import a_pod
-from webhook.runbook.evidence import EXCERPT_BYTES, TIMEOUT, excerpt, gather
+from webhook.runbook.evidence import EXCERPT_BYTES, excerpt, gather
+from webhook.timings import DEFAULT
 
 pytestmark = pytest.mark.looptime
 
@@ -28,7 +29,7 @@ def writer() -> MemoryWriter:
 
 
 async def gathered(writer: MemoryWriter, *pods: Pod) -> str:
-    return await gather(writer, pods or PODS, run_id="cf-1")
+    return await gather(writer, pods or PODS, run_id="cf-1", timeout=DEFAULT.evidence)
 
 
 async def test_the_telling_lines_of_every_container_and_of_those_that_died(writer: MemoryWriter) -> None:
@@ -46,7 +47,9 @@ async def test_the_whole_logs_are_logged_under_the_runs_id(
     caplog.set_level("INFO")
     await gathered(writer)
 
-    told = {getattr(record, "container", ""): record for record in caplog.records if record.message == "evidence"}
+    told = {
+        getattr(record, "container", ""): record for record in caplog.records if record.message == "evidence preserved"
+    }
     assert set(told) == set(writer.cluster.logs)
     assert {record.__dict__["run"] for record in told.values()} == {"cf-1"}
     assert told["diego-api-0/bbs"].__dict__["text"] == "start\nlost the lock\nbye\n"
@@ -69,7 +72,7 @@ async def test_it_takes_twenty_seconds_at_most_and_keeps_what_came(
 
     kept = await gathered(writer)
 
-    assert asyncio.get_running_loop().time() == TIMEOUT == 20
+    assert asyncio.get_running_loop().time() == DEFAULT.evidence == 20
     assert kept == "" or kept.startswith("diego-api-0/bbs")
     assert "evidence is incomplete" in caplog.text
 
@@ -82,7 +85,7 @@ async def test_an_hour_of_logs_is_asked_for_at_once(writer: MemoryWriter) -> Non
 
 
 async def test_without_pods_there_is_nothing_to_keep(writer: MemoryWriter) -> None:
-    assert await gather(writer, (), run_id="cf-1") == ""
+    assert await gather(writer, (), run_id="cf-1", timeout=DEFAULT.evidence) == ""
 
 
 # ---- the excerpt

@@ -1,4 +1,4 @@
-"""Negotiation by RFC 9110, whatever the header says, and a text that is made once a change."""
+"""Two formats, whatever the header says, and a text that is made once a change."""
 
 import gzip
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from exporter.serving.exposition import Exposition, Format, Part, accepts_gzip, negotiate
+from exporter.serving.exposition import CachedCollectors, Exposition, Format, accepts_gzip, negotiate
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 PROMETHEUS_2 = (
@@ -41,8 +41,8 @@ WITH_PROTOBUF = (
         (PROMETHEUS_3, OPENMETRICS),
         (WITH_PROTOBUF, TEXT),
         ("application/openmetrics-text", OPENMETRICS),
-        ("application/*", OPENMETRICS),
-        ('text/plain;q=0.5;note=", application/openmetrics-text, "', TEXT),
+        ("application/*", TEXT),
+        ("text/plain,application/openmetrics-text", OPENMETRICS),
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", OPENMETRICS),
         ('application/openmetrics-text; version="1.0.0"', OPENMETRICS),
         ("Application/OpenMetrics-Text ; Version=1.0.0", OPENMETRICS),
@@ -54,37 +54,14 @@ def test_the_format_that_is_asked_for(accept: str, expected: Format) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accept", "expected"),
-    [
-        ("application/openmetrics-text;q=0.5,text/plain", TEXT),
-        ("application/openmetrics-text;q=0.5,text/plain;q=0.6", TEXT),
-        ("text/plain;q=0.5,application/openmetrics-text;q=0.6", OPENMETRICS),
-        ("application/openmetrics-text;q=0,text/plain;q=0.1", TEXT),
-        ("application/openmetrics-text;q=0", TEXT),
-        ("text/plain;q=0,*/*", OPENMETRICS),
-        ("text/plain;q=0.2,*/*;q=0.9", OPENMETRICS),
-        ("application/openmetrics-text;q=0.000,*/*;q=0.001", TEXT),
-        ("application/openmetrics-text,text/plain", OPENMETRICS),
-        ("text/plain,application/openmetrics-text", TEXT),
-    ],
-)
-def test_quality_decides_and_then_the_order(accept: str, expected: Format) -> None:
-    assert negotiate(accept) is expected
-
-
-@pytest.mark.parametrize(
     "accept",
     [
         "application/openmetrics-text;version=2.0.0",
         "application/openmetrics-text;version=99",
         'application/openmetrics-text;version="a,b;c"',
         "application/openmetrics-text;version=0.0.1",
-        "application/openmetrics-text;version=;q=1",
-        "application/openmetrics-text;q=nonsense",
-        "application/openmetrics-text;q=nan",
-        "application/openmetrics-text;q=-1",
-        "application/openmetrics-text;q=7",
-        'application/openmetrics-text;version="1.0.0',
+        "application/openmetrics-text;version",
+        "application/openmetrics-text;version=abc",
         ";;;,,,===,;q=",
         '"',
         "/",
@@ -95,8 +72,7 @@ def test_quality_decides_and_then_the_order(accept: str, expected: Format) -> No
     ],
 )
 def test_what_makes_no_sense_or_is_not_offered_gets_text(accept: str) -> None:
-    expected = OPENMETRICS if accept.endswith('"1.0.0') else TEXT  # an open quote is closed by the end
-    assert negotiate(accept) is expected
+    assert negotiate(accept) is TEXT
 
 
 @pytest.mark.parametrize(
@@ -105,24 +81,20 @@ def test_what_makes_no_sense_or_is_not_offered_gets_text(accept: str) -> None:
         ("", False),
         ("gzip", True),
         ("GZIP", True),
-        ("x-gzip", True),
         ("deflate, gzip", True),
+        ("gzip;q=0.1", True),
+        ("gzip;q=1.0, identity; q=0.5", True),
         ("deflate", False),
         ("gzip;q=0", False),
-        ("gzip;q=0.0", False),
-        ("gzip;q=0.1", True),
-        ("gzip;q=0.1, identity;q=0.5", False),
-        ("gzip, identity", True),
+        ("gzip ; q=0.000", False),
         ("identity", False),
-        ("*", True),
-        ("*;q=0", False),
-        ("gzip;q=0, *", False),
-        ("br, *;q=0.1", True),
-        ("gzip;q=oops", False),
+        ("*", False),
         ("notgzip", False),
+        (";;,,=", False),
+        ("\udcff", False),
     ],
 )
-def test_gzip_is_sent_to_whom_it_is_welcome(accept_encoding: str, expected: bool) -> None:
+def test_gzip_is_sent_to_who_names_it(accept_encoding: str, expected: bool) -> None:
     assert accepts_gzip(accept_encoding) is expected
 
 
@@ -147,9 +119,11 @@ def a_registry() -> CollectorRegistry:
 
 
 def test_each_format_is_what_it_says() -> None:
-    exposition = Exposition(Part((a_registry(),), key=lambda: 0), Part((CollectorRegistry(),), key=lambda: 0))
-    text = exposition.answer()
-    openmetrics = exposition.answer(accept="application/openmetrics-text")
+    exposition = Exposition(
+        CachedCollectors((a_registry(),), key=lambda: 0), CachedCollectors((CollectorRegistry(),), key=lambda: 0)
+    )
+    text = exposition.respond()
+    openmetrics = exposition.respond(accept="application/openmetrics-text")
 
     assert text.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert openmetrics.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -166,13 +140,13 @@ def test_each_format_is_what_it_says() -> None:
 
 
 def test_gzip_is_the_same_text() -> None:
-    exposition = Exposition(Part((a_registry(),), key=lambda: 0))
-    plain, zipped = exposition.answer(), exposition.answer(accept_encoding="gzip")
+    exposition = Exposition(CachedCollectors((a_registry(),), key=lambda: 0))
+    plain, zipped = exposition.respond(), exposition.respond(accept_encoding="gzip")
 
     assert "Content-Encoding" not in plain.headers
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(zipped.body) == plain.body
-    assert {answer.headers["Vary"] for answer in (plain, zipped)} == {"Accept, Accept-Encoding"}
+    assert {each.headers["Vary"] for each in (plain, zipped)} == {"Accept, Accept-Encoding"}
 
 
 def test_the_text_is_made_once_a_change() -> None:
@@ -181,19 +155,20 @@ def test_the_text_is_made_once_a_change() -> None:
     steady, restless = Counting(registry), Counting(CollectorRegistry())
     versions = {"steady": 0, "restless": 0}
     exposition = Exposition(
-        Part((steady,), key=lambda: versions["steady"]), Part((restless,), key=lambda: versions["restless"])
+        CachedCollectors((steady,), key=lambda: versions["steady"]),
+        CachedCollectors((restless,), key=lambda: versions["restless"]),
     )
     for _ in range(10):
-        exposition.answer()
-        exposition.answer(accept_encoding="gzip")
+        exposition.respond()
+        exposition.respond(accept_encoding="gzip")
         versions["restless"] += 1
     assert (steady.asked, restless.asked) == (1, 10)
 
     gauge.set(7)
     versions["steady"] += 1
-    assert b"temperature 7.0" in exposition.answer().body
-    assert b"temperature 7.0" in gzip.decompress(exposition.answer(accept_encoding="gzip").body)
-    assert b"temperature 7.0" in exposition.answer(accept="application/openmetrics-text").body
+    assert b"temperature 7.0" in exposition.respond().body
+    assert b"temperature 7.0" in gzip.decompress(exposition.respond(accept_encoding="gzip").body)
+    assert b"temperature 7.0" in exposition.respond(accept="application/openmetrics-text").body
 
 
 def test_a_collector_that_raises_loses_only_itself() -> None:
@@ -205,6 +180,6 @@ def test_a_collector_that_raises_loses_only_itself() -> None:
     registry = CollectorRegistry()
     Gauge("survivor", "Is there.", registry=registry)
 
-    body = Exposition(Part((Broken(), registry), key=lambda: 0)).answer().body
+    body = Exposition(CachedCollectors((Broken(), registry), key=lambda: 0)).respond().body
 
     assert (b"survivor 0.0" in body, b"temperature" in body) == (True, False)

@@ -46,8 +46,9 @@ class Desk:
             name: Program(BrokenFoundation(), foundation(name=name, remediation=FAST), registry=CollectorRegistry())
             for name in ("cf", "cf-2")
         }
+        self.medics = {name: program.medic for name, program in self.programs.items()}
         self.intake = Intake(
-            medics={name: program.medic for name, program in self.programs.items()},
+            medics=self.medics,
             clock=LoopClock(NOON.timestamp()),
             metrics=HttpMetrics(self.registry),
         )
@@ -83,6 +84,15 @@ async def test_202_is_said_of_what_is_on_record(desk: Desk) -> None:
     assert await desk.take(alert()) == Receipt(202, {"cf": ASKED})
     assert desk.on_record() == ["f"]
     assert desk.alerts("firing", "asks") == 1
+
+
+async def test_a_foundation_that_a_reload_takes_away_meanwhile_is_still_recorded(desk: Desk) -> None:
+    """It was known when the notification was read, and the answer must not be an error of ours."""
+    taking = asyncio.create_task(desk.take(alert()))
+    await asyncio.sleep(0)  # it has read the alerts, and records none yet
+    del desk.medics["cf"]
+
+    assert await taking == Receipt(202, {"cf": ASKED})
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,15 @@ def test_the_kubernetes_library_does_not_log_what_it_sends() -> None:
         logging.getLogger("kubernetes_asyncio.client.rest").debug("response body: %s", "a token")
 
     assert lines("logfmt", say, level="debug") == []
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+@pytest.mark.parametrize("char", ["\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\udcff", "\U000e0001"])
+def test_no_character_that_is_not_printable_reaches_the_log(form: str, char: str) -> None:
+    """C1 controls steer some terminals, NEL and the line separators part lines, and a lone surrogate is no text."""
+    (line,) = lines(form, lambda log: log.info("m", extra={"value": f"Grüße{char}2J"}))
+
+    assert line.isprintable()
+    assert "Grüße\\u" in line
+    quoted = json.loads(line)["value"] if form == "json" else json.loads(line.partition(" value=")[2])
+    assert quoted == f"Grüße{char}2J"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.config.model import Config, Foundation
+from exporter.serving.per_foundation import LONGEST_DELAY, SETTLED, OnCrash
 from tests.support.foundations import foundation
 from tests.support.medics import (
     FAST,
@@ -20,7 +21,7 @@ from tests.support.medics import (
 from tests.support.memory_writer import TIMED_OUT
 from webhook.medic.medic import POLL_INTERVAL, Medic
 from webhook.medic.medics import JOURNAL_AGE, Medics
-from webhook.record.journal import Outcome, Step
+from webhook.record.journal import Journal, Outcome, Step
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 
@@ -28,10 +29,10 @@ pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anyth
 class Clinic:
     """`Medics` on foundations in memory, one cluster each."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, on_crash: OnCrash | None = None) -> None:
         self.programs: dict[str, list[Program]] = {}
         self.clusters: dict[str, BrokenFoundation] = {}
-        self.medics = Medics(self.config(*names), build=self._build)
+        self.medics = Medics(self.config(*names), build=self._build, on_crash=on_crash)
 
     def config(self, *names: str, **changes: Any) -> Config:
         return Config(foundations=tuple(self.settings(name, **changes) for name in names))
@@ -40,7 +41,7 @@ class Clinic:
     def settings(name: str, **changes: Any) -> Foundation:
         return foundation(name=name, remediation=FAST | changes)
 
-    def _build(self, settings: Foundation, _connections: Any) -> Medic:
+    def _build(self, settings: Foundation) -> Medic:
         cluster = self.clusters.setdefault(settings.name, BrokenFoundation())
         made = Program(cluster, settings, identity="a")
         self.programs.setdefault(settings.name, []).append(made)
@@ -135,3 +136,29 @@ async def test_a_config_may_change_before_the_work_begins() -> None:
     clinic.medics.apply(clinic.config("cf-2"))
     async with clinic.open():
         assert set(clinic.medics.journals()) == {"cf-2"}
+
+
+async def test_a_medic_that_crashes_ends_no_other_and_is_reported_while_it_does() -> None:
+    crashes: list[str] = []
+    clinic = Clinic("cf", "broken", on_crash=lambda name, _error: crashes.append(name))
+    broken = clinic.program("broken")
+    healthy = broken.store.refresh
+
+    async def crash() -> Journal:
+        raise UnicodeDecodeError("utf-8", b"", 0, 1, "invalid start byte")
+
+    broken.store.refresh = crash  # type: ignore[method-assign]
+    async with clinic.open():
+        assert clinic.medics.unhealthy() is None
+        await alert(clinic.program("cf"))
+        assert (await ended(clinic.clusters["cf"])).outcome is Outcome.RECOVERED
+        await asyncio.sleep(2 * SETTLED)
+        assert clinic.medics.unhealthy() == "the medics of broken keep crashing"
+        assert set(crashes) == {"broken"}
+
+        broken.store.refresh = healthy  # type: ignore[method-assign]
+        await asyncio.sleep(LONGEST_DELAY)
+        await alert(broken)
+        assert (await ended(clinic.clusters["broken"])).outcome is Outcome.RECOVERED
+        await asyncio.sleep(SETTLED)
+        assert clinic.medics.unhealthy() is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from webhook.requests.notification import Alert, NotANotificationError, Reason, ask_of, classify, parse
+from webhook.requests.notification import Alert, AlertReason, NotANotificationError, ask_of, classify, parse
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LABELS = {"alertname": "DiegoBBSUnreachable", "foundation": "cf", "remediation": "restart-diego-api"}
@@ -95,17 +95,17 @@ def test_what_is_no_notification_says_where(content: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, Reason.ASKS),
-        ({"status": "resolved"}, Reason.RESOLVED),
-        ({"labels": {}}, Reason.NO_REMEDIATION),
-        ({"labels": LABELS | {"remediation": "restart-the-world"}}, Reason.NO_REMEDIATION),
-        ({"labels": LABELS | {"remediation": ""}}, Reason.NO_REMEDIATION),
-        ({"labels": {"remediation": "restart-diego-api"}}, Reason.NO_FOUNDATION),
-        ({"labels": LABELS | {"foundation": ""}}, Reason.NO_FOUNDATION),
-        ({"labels": LABELS | {"foundation": "other"}}, Reason.UNKNOWN_FOUNDATION),
+        ({}, AlertReason.ASKS),
+        ({"status": "resolved"}, AlertReason.RESOLVED),
+        ({"labels": {}}, AlertReason.NO_REMEDIATION),
+        ({"labels": LABELS | {"remediation": "restart-the-world"}}, AlertReason.NO_REMEDIATION),
+        ({"labels": LABELS | {"remediation": ""}}, AlertReason.NO_REMEDIATION),
+        ({"labels": {"remediation": "restart-diego-api"}}, AlertReason.NO_FOUNDATION),
+        ({"labels": LABELS | {"foundation": ""}}, AlertReason.NO_FOUNDATION),
+        ({"labels": LABELS | {"foundation": "other"}}, AlertReason.UNKNOWN_FOUNDATION),
     ],
 )
-def test_what_an_alert_asks(changes: dict[str, Any], expected: Reason) -> None:
+def test_what_an_alert_asks(changes: dict[str, Any], expected: AlertReason) -> None:
     assert classify(alert(**changes), {"cf", "cf-2"}) is expected
 
 
@@ -138,8 +138,24 @@ def test_a_time_is_comparable_whatever_was_sent(given: datetime | None, expected
     assert ask_of(alert(starts_at=given), NOW).starts_at == expected
 
 
-def test_an_alert_does_not_end_before_it_began() -> None:
-    """A `resolved` without an end, of an alert that began by a clock ahead of ours."""
+@pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(hours=3), timedelta(days=9000)])
+def test_a_time_of_a_clock_that_is_ahead_counts_as_now(ahead: timedelta) -> None:
+    """Else an alert that started in the future could never be resolved, and its request would never expire."""
+    asked = ask_of(alert(starts_at=NOW + ahead, ends_at=NOW + 2 * ahead), NOW)
+
+    assert (asked.starts_at, asked.ends_at) == (NOW, NOW)
+
+
+def test_a_time_in_the_past_stays_as_it_was_sent() -> None:
+    began, ended = NOW - timedelta(hours=1), NOW - timedelta(minutes=5)
+    asked = ask_of(alert(status="resolved", starts_at=began, ends_at=ended), NOW)
+
+    assert (asked.starts_at, asked.ends_at) == (began, ended)
+
+
+@pytest.mark.parametrize("ended", [None, NOW - timedelta(hours=1)])
+def test_an_alert_does_not_end_before_it_began(ended: datetime | None) -> None:
+    """A `resolved` without an end, or with one before its start, of an alert that began by a clock ahead of ours."""
     ahead = NOW + timedelta(minutes=5)
 
-    assert ask_of(alert(status="resolved", starts_at=ahead), NOW).ends_at == ahead
+    assert ask_of(alert(status="resolved", starts_at=ahead, ends_at=ended), NOW).ends_at == NOW

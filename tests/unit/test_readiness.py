@@ -9,7 +9,7 @@ from exporter.kubernetes.objects import Pod
 from tests.support.foundations import foundation
 from tests.support.views import a_pod, component
 from webhook.record.journal import PodRecord
-from webhook.runbook.readiness import await_timeout, lacking
+from webhook.runbook.readiness import Lack, await_timeout, lacking
 
 CF = foundation()
 LEADER = a_pod("diego-api", 0, active="true", uid="new-0")
@@ -18,7 +18,7 @@ PASSIVE = a_pod("diego-api", 1, active="false", uid="new-1")
 
 def lacks(
     *pods: Pod,
-    gone: Collection[str] = ("old-0", "old-1"),
+    deleted: Collection[str] = ("old-0", "old-1"),
     policy: str = "Parallel",
     replicas: int = 2,
     final: bool = True,
@@ -26,7 +26,12 @@ def lacks(
 ) -> str:
     found = component("diego-api", *pods, policy=policy, replicas=replicas)
     settings = foundation(diego_api={"min_ready": min_ready})
-    return lacking({"diego-api": found}, "diego-api", gone=gone, foundation=settings, final=final)
+    return words(lacking({"diego-api": found}, "diego-api", deleted=deleted, foundation=settings, final=final))
+
+
+def words(lack: Lack | None) -> str:
+    """The reason and the place, as in a run's record."""
+    return "" if lack is None else f"{lack.reason} {lack.place}".strip()
 
 
 def test_new_pods_fully_ready_with_one_active_lack_nothing() -> None:
@@ -69,7 +74,7 @@ def test_new_pods_fully_ready_with_one_active_lack_nothing() -> None:
         # ready, and nobody leads, or two do
         ((a_pod("diego-api", 0, active="false", uid="new-0"), PASSIVE), "no-active-label"),
         ((a_pod("diego-api", 0, uid="new-0"), PASSIVE), "no-active-label"),
-        ((LEADER, a_pod("diego-api", 1, active="true", uid="new-1")), "multiple-active"),
+        ((LEADER, a_pod("diego-api", 1, active="true", uid="new-1")), "multiple-active diego-api-0, diego-api-1"),
     ],
 )
 def test_the_words_name_the_check_and_the_place(pods: tuple[Pod, ...], expected: str) -> None:
@@ -103,8 +108,22 @@ def test_one_after_another_names_the_pod_that_is_waited_for() -> None:
 
 def test_a_statefulset_that_vanished_has_created_nothing() -> None:
     for components in ({}, {"diego-api": Component("diego-api", None)}):
-        found = lacking(components, "diego-api", gone=(), foundation=CF, final=True)
-        assert found == "not-created diego-api-0 (StatefulSet diego-api is missing)"
+        found = lacking(components, "diego-api", deleted=(), foundation=CF, final=True)
+        assert words(found) == "not-created diego-api-0 (StatefulSet diego-api is missing)"
+
+
+def test_ordinals_that_do_not_start_at_zero_are_the_names_that_are_awaited() -> None:
+    """`spec.ordinals.start`, of Kubernetes 1.26 and later."""
+    three, four = a_pod("diego-api", 3, active="true", uid="new-3"), a_pod("diego-api", 4, uid="new-4")
+
+    def found(*pods: Pod, first: int | None) -> str:
+        components = {"diego-api": component("diego-api", *pods, first=first)}
+        return words(lacking(components, "diego-api", deleted=(), foundation=CF, final=True))
+
+    assert found(three, four, first=3) == ""
+    assert found(three, first=3) == "not-created diego-api-4"
+    assert found(LEADER, PASSIVE, first=3) == "not-created diego-api-3"
+    assert found(three, four, first=None) == "not-created diego-api-0"
 
 
 def test_before_the_last_entry_nobody_need_lead() -> None:
@@ -114,7 +133,7 @@ def test_before_the_last_entry_nobody_need_lead() -> None:
 def test_pods_that_were_spared_may_stay() -> None:
     kept = a_pod("diego-api", 1, active="false", uid="old-1")
 
-    assert lacks(LEADER, kept, gone=("old-0",)) == ""
+    assert lacks(LEADER, kept, deleted=("old-0",)) == ""
 
 
 @pytest.mark.parametrize(
@@ -140,9 +159,8 @@ def test_min_ready_counts_the_pods_of_all_diego_apis() -> None:
     two_short = component("diego-api", a_pod("diego-api", 0, active="true", ready=0), a_pod("diego-api", 1, ready=0))
 
     def found(first: Component) -> str:
-        return lacking(
-            {"diego-api": first, "diego-api-b": whole}, "diego-api", gone=(), foundation=settings, final=True
-        )
+        both = {"diego-api": first, "diego-api-b": whole}
+        return words(lacking(both, "diego-api", deleted=(), foundation=settings, final=True))
 
     assert found(one_short) == ""
     assert found(two_short).startswith("not-ready diego-api-0")
@@ -154,9 +172,9 @@ def test_min_ready_is_of_diego_api_and_of_nothing_else() -> None:
 
     both = {"diego-locket": locket, "diego-api": component("diego-api", LEADER, PASSIVE)}
 
-    found = lacking(both, "diego-locket", gone=(), foundation=settings, final=False)
+    found = lacking(both, "diego-locket", deleted=(), foundation=settings, final=False)
 
-    assert found.startswith("not-ready diego-locket-1")
+    assert words(found).startswith("not-ready diego-locket-1")
 
 
 def record(grace: int) -> PodRecord:

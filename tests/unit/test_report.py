@@ -7,16 +7,18 @@ import msgspec
 import pytest
 
 from exporter.foundation.view import FoundationView, Probe, ProbeResult
-from tests.support.executing import listed, open_run
 from tests.support.foundations import foundation
+from tests.support.journals import listed, open_run
 from tests.support.moments import NOON, at
 from tests.support.views import NOW, a_pod, component, reading, view
-from webhook.operator.checkup import Checkup, ExitCode
+from webhook.operator.checkup import Checkup
+from webhook.operator.command_context import ExitCode
 from webhook.operator.permissions import Permission
 from webhook.operator.report import checkup_lines, history_lines, outcome_line, run_lines, step_line
-from webhook.record import journal as journals
-from webhook.record.journal import Journal, Outcome, Step, StepRecord, StepResult
-from webhook.runbook.cloud_controller import Answer, Attempt
+from webhook.record import changes
+from webhook.record.journal import Journal, Outcome, Run, Step, StepRecord, StepResult
+from webhook.record.reasons import RunReason
+from webhook.runbook.cloud_controller import Attempt, PodAnswer
 
 CF = foundation(remediation={"mode": "auto", "confirm": {"attempts": 2, "interval": "1s"}})
 LEADER = a_pod("diego-api", 0, active="true")
@@ -26,10 +28,10 @@ HEALTHY = view(component("diego-api", LEADER, PASSIVE), ready_endpoints=("10.0.0
 REFUSED = "nc: connect to diego-api.cf.svc.cluster.local port 8889 (tcp) failed: Connection refused"
 
 
-def attempt(reachable: bool | None, why: str = "") -> Attempt:
+def attempt(reachable: bool | None, reason: RunReason | None = None) -> Attempt:
     result = {True: ProbeResult.SUCCESS, False: ProbeResult.REFUSED, None: ProbeResult.ERROR}[reachable]
     words = {True: "succeeded!", False: REFUSED, None: "exec: 403 Forbidden"}[reachable]
-    return Attempt((Answer("api-0", Probe(result, at=NOW, detail=words), reachable, why),))
+    return Attempt((PodAnswer("api-0", Probe(result, at=NOW, detail=words), reachable, reason),))
 
 
 def checkup(seen: FoundationView | None, *attempts: Attempt, journal: Journal | None = None, **changes: Any) -> Checkup:
@@ -41,7 +43,7 @@ UNREACHABLE = (attempt(reachable=False), attempt(reachable=False))
 
 
 def test_a_checkup_of_the_incident_teaches_it() -> None:
-    paused = journals.pause(Journal(foundation="cf"), by="ann", reason="maintenance", now=NOON)
+    paused = changes.pause(Journal(foundation="cf"), by="ann", reason="maintenance", now=NOON)
 
     assert checkup_lines(checkup(INCIDENT, *UNREACHABLE, journal=paused)) == [
         "foundation cf (namespace cf, profile cfee-2): the Cloud Controller can NOT reach the BBS",
@@ -56,46 +58,46 @@ def test_a_checkup_of_the_incident_teaches_it() -> None:
         "finding nobody-serves: no diego-api pod accepts connections on its own address",
         "finding label-stale: diego-api-0 is labelled active and does not accept connections",
         "finding no-endpoint: Service diego-api has no ready endpoint",
-        "=> the procedure would not begin (paused): paused by ann (maintenance) until `resume`",
+        "=> the runbook would not start (paused): paused by ann (maintenance) until `resume`",
     ]
 
 
 @pytest.mark.parametrize(
     ("made", "exit_code", "conclusion"),
     [
-        (checkup(HEALTHY, attempt(reachable=True)), ExitCode.HEALTHY, "nothing to do"),
-        (checkup(INCIDENT, *UNREACHABLE), ExitCode.UNREACHABLE, "the procedure would delete diego-api-0, diego-api-1"),
-        (checkup(INCIDENT, UNREACHABLE[0]), ExitCode.UNKNOWN, "the procedure would do nothing: unknown is no reason"),
+        (checkup(HEALTHY, attempt(reachable=True)), ExitCode.OK, "nothing to do"),
+        (checkup(INCIDENT, *UNREACHABLE), ExitCode.FAILED, "the runbook would delete diego-api-0, diego-api-1"),
+        (checkup(INCIDENT, UNREACHABLE[0]), ExitCode.UNKNOWN, "the runbook would do nothing: unknown is no reason"),
         (
             checkup(INCIDENT, UNREACHABLE[0], attempt(reachable=True)),
             ExitCode.UNKNOWN,
-            "the procedure would do nothing: unknown is no reason to delete a pod (flapping)",
+            "the runbook would do nothing: unknown is no reason to delete a pod (flapping)",
         ),
         (
-            checkup(INCIDENT, attempt(None, "exec-failed")),
+            checkup(INCIDENT, attempt(None, RunReason.EXEC_FAILED)),
             ExitCode.UNKNOWN,
-            "the procedure would do nothing: unknown is no reason to delete a pod (exec-failed)",
+            "the runbook would do nothing: unknown is no reason to delete a pod (exec-failed)",
         ),
         (
-            checkup(None, trouble=("the foundation can't be read: timed out",)),
+            checkup(None, trouble=("the foundation cannot be read: timed out",)),
             ExitCode.UNKNOWN,
-            "the procedure would do nothing: unknown is no reason to delete a pod (nobody could be asked)",
+            "the runbook would do nothing: unknown is no reason to delete a pod (no api pod could be asked)",
         ),
-        (checkup(INCIDENT), ExitCode.UNKNOWN, "the procedure would do nothing"),
+        (checkup(INCIDENT), ExitCode.UNKNOWN, "the runbook would do nothing"),
         (
-            checkup(HEALTHY, attempt(reachable=True), trouble=("the journal can't be read: gone",)),
+            checkup(HEALTHY, attempt(reachable=True), trouble=("the journal cannot be read: gone",)),
             ExitCode.DEGRADED,
-            "the procedure would not restart anything",
+            "the runbook would not restart anything",
         ),
         (
             checkup(HEALTHY, attempt(reachable=True), lacking=(Permission("get", "", "pods"),)),
             ExitCode.DEGRADED,
-            "the procedure would not restart anything",
+            "the runbook would not restart anything",
         ),
         (
             checkup(INCIDENT, attempt(reachable=True)),
             ExitCode.DEGRADED,
-            "the procedure would not restart anything: the BBS is reachable",
+            "the runbook would not restart anything: the BBS is reachable",
         ),
         (
             checkup(
@@ -103,9 +105,9 @@ def test_a_checkup_of_the_incident_teaches_it() -> None:
                 attempt(reachable=True),
             ),
             ExitCode.DEGRADED,
-            "the procedure would not restart anything: more than one BBS serves",
+            "the runbook would not restart anything: more than one BBS serves",
         ),
-        (checkup(HEALTHY, *UNREACHABLE), ExitCode.UNREACHABLE, "the procedure would refuse (bbs-serving): diego-api-0"),
+        (checkup(HEALTHY, *UNREACHABLE), ExitCode.FAILED, "the runbook would refuse (bbs-serving): diego-api-0"),
     ],
 )  # fmt: skip
 def test_the_conclusion_and_the_exit_code(made: Checkup, exit_code: ExitCode, conclusion: str) -> None:
@@ -119,17 +121,17 @@ def test_what_is_missing_or_in_trouble_is_told() -> None:
         replace(HEALTHY, bbs=reading(reachable=False)),
         attempt(reachable=True),
         lacking=lacking,
-        trouble=("the journal can't be read: gone",),
+        trouble=("the journal cannot be read: gone",),
         foundation=foundation(remediation={"mode": None}),
-        journal=msgspec.structs.replace(Journal(foundation="cf"), breaker_open=NOON, runs=(open_run(),)),
+        journal=msgspec.structs.replace(Journal(foundation="cf"), breaker_opened=NOON, runs=(open_run(),)),
     )
 
     lines = checkup_lines(made)
 
-    assert "  trouble            the journal can't be read: gone" in lines
+    assert "  trouble            the journal cannot be read: gone" in lines
     assert "  missing permission delete pods diego-api-0; get statefulsets.apps" in lines
     assert "  probe from here    refused (connected)" in lines
-    told = "mode not set, BREAKER OPEN since 2026-01-31 12:00:00Z, last run cf-1: under way (begins)"
+    told = "mode not set, BREAKER OPEN since 2026-01-31 12:00:00Z, last run cf-1: in progress (starting)"
     assert f"  remediation        {told}" in lines
 
 
@@ -145,8 +147,8 @@ ENDED = open_run(
     detail="nobody leads",
     ended=at(90),
     steps=STEPS[:1],
-    pods=listed(intended=2, answered=1),
-    asked_by="Alert-a",
+    pods=listed(intended=2, deleted=1),
+    requested_by="Alert-a",
     evidence="bbs:\n  lost the lock",
 )
 
@@ -161,24 +163,24 @@ def test_a_step_in_a_line() -> None:
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
-        (open_run(), "under way: about to begin"),
-        (open_run(step=Step.RESTART), "under way: restart"),
+        (open_run(), "in progress: starting"),
+        (open_run(step=Step.RESTART), "in progress: restart"),
         (ENDED, "failed (no-active-label): nobody leads"),
         (open_run(outcome=Outcome.RECOVERED, ended=at(1)), "recovered"),
     ],
 )
-def test_the_outcome_in_a_line(run: journals.Run, expected: str) -> None:
+def test_the_outcome_in_a_line(run: Run, expected: str) -> None:
     assert outcome_line(run) == expected
 
 
 def test_a_run_whole() -> None:
     assert run_lines(ENDED) == [
-        "run cf-1 on foundation cf, mode auto, asked by Alert-a",
-        "began 2026-01-31 12:00:00Z, ended 2026-01-31 12:01:30Z (90 s)",
+        "run cf-1 on foundation cf, mode auto, requested by Alert-a",
+        "started 2026-01-31 12:00:00Z, ended 2026-01-31 12:01:30Z (90 s)",
         "",
         step_line(STEPS[0]),
         "  pod diego-api-0 diego-api-0-uid: deleted",
-        "  pod diego-api-1 diego-api-1-uid: to go",
+        "  pod diego-api-1 diego-api-1-uid: intended",
         "",
         "failed (no-active-label): nobody leads",
         "",
@@ -190,15 +192,15 @@ def test_a_run_whole() -> None:
 def test_the_history_newest_first_with_what_was_said_without_a_run() -> None:
     journal = Journal(foundation="cf", runs=(ENDED, open_run(id="cf-2", started=at(100))))
     for moment in (101, 102):
-        journal = journals.note(journal, "refused", at(moment))
-    journal = journals.pause(journal, by="ann", reason="maintenance", now=at(103))
+        journal = changes.note(journal, "refused", at(moment))
+    journal = changes.pause(journal, by="ann", reason="maintenance", now=at(103))
 
     assert history_lines(journal) == [
-        "2026-01-31 12:01:40Z        …  cf-2: under way (begins)  asked by nobody",
-        "2026-01-31 12:00:00Z     90 s  cf-1: failed (no-active-label)  asked by Alert-a",
+        "2026-01-31 12:01:40Z        …  cf-2: in progress (starting)  requested by unknown",
+        "2026-01-31 12:00:00Z     90 s  cf-1: failed (no-active-label)  requested by Alert-a",
         "",
         "without a run:",
         "2026-01-31 12:01:43Z  paused by ann: maintenance",
         "2026-01-31 12:01:42Z  refused (2 times)",
     ]
-    assert history_lines(Journal(foundation="cf")) == ["no run of cf yet"]
+    assert history_lines(Journal(foundation="cf")) == ["no runs of cf yet"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.errors import ConfigError
-from exporter.serving.access import load_web_config
+from exporter.serving.live_web_config import load_web_config
 from exporter.serving.tls import build_context
 from exporter.serving.web_config import WebConfig
 from tests.support.certificates import Authority

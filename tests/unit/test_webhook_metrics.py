@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from exporter.foundation.view import Probe, ProbeResult
 from tests.support.clocks import SetClock
-from tests.support.executing import listed, open_run
 from tests.support.foundations import foundation
+from tests.support.journals import listed, open_run
 from tests.support.moments import NOON, at, firing, resolved
 from webhook.metrics import (
     MODES,
@@ -20,9 +20,10 @@ from webhook.metrics import (
     JournalCollector,
     RunMetrics,
 )
-from webhook.record import journal as journals
-from webhook.record.journal import Disruption, Journal, Outcome, Step, StepResult
-from webhook.requests.decision import Decision, Verdict, Why, ask
+from webhook.record import changes
+from webhook.record.journal import Approval, Disruption, Journal, Outcome, Step, StepResult
+from webhook.requests.alerts import request_as_alerts
+from webhook.requests.decision import Decision, DecisionKind, DecisionReason
 
 CF = foundation(remediation={"mode": "auto"})
 EMPTY = Journal(foundation="cf")
@@ -73,12 +74,25 @@ def test_a_foundation_that_was_never_acted_on() -> None:
     ("journal", "expected"),
     [
         (msgspec.structs.replace(EMPTY, runs=(open_run(),)), {"run_in_progress": 1}),
-        (journals.pause(EMPTY, by="ann", reason="", now=NOON), {"paused": 1}),
-        (msgspec.structs.replace(EMPTY, breaker_open=NOON), {"breaker_open": 1}),
+        (
+            msgspec.structs.replace(EMPTY, runs=(open_run(approval=Approval(requested=NOON)),)),
+            {"run_in_progress": 1, "awaiting_approval": 1},
+        ),
+        (
+            msgspec.structs.replace(EMPTY, runs=(open_run(approval=Approval(requested=NOON, by="ann", at=NOON)),)),
+            {"run_in_progress": 1},
+        ),
+        (changes.pause(EMPTY, by="ann", reason="", now=NOON), {"paused": 1}),
+        (msgspec.structs.replace(EMPTY, breaker_opened=NOON), {"breaker_open": 1}),
         (AFTER, COOLED),
-        (ask(AFTER, [firing()], CF, at(100))[0], COOLED | {"wanted": 1}),
-        (ask(ask(AFTER, [firing()], CF, at(100))[0], [resolved(ended=1)], CF, at(101))[0], COOLED | {"wanted": 0}),
-        (ask(EMPTY, [firing()], CF, at(100))[0], {"wanted": 0}),
+        (request_as_alerts(AFTER, [firing()], CF, at(100))[0], COOLED | {"wanted": 1}),
+        (
+            request_as_alerts(request_as_alerts(AFTER, [firing()], CF, at(100))[0], [resolved(ended=1)], CF, at(101))[
+                0
+            ],
+            COOLED | {"wanted": 0},
+        ),
+        (request_as_alerts(EMPTY, [firing()], CF, at(100))[0], {"wanted": 0}),
         (
             msgspec.structs.replace(
                 EMPTY,
@@ -139,7 +153,7 @@ def test_what_this_process_did_is_counted() -> None:
 
     metrics.step(Step.RESTART, StepResult.FAILED, 12.5)
     metrics.run_ended(msgspec.structs.replace(ENDED, pods=listed(intended=2)))
-    metrics.decided(Decision(Verdict.REFUSE, Why.COOLDOWN, ""))
+    metrics.decided(Decision(DecisionKind.REFUSE, DecisionReason.COOLDOWN, ""))
     metrics.leading(True)
 
     assert {name: value for name, value in shown(registry).items() if before[name] != value} == {

@@ -1,1 +1,1 @@
-"""The webhook's HTTP: routes, access control, pages."""
+"""The webhook's HTTP: its routes, the bearer token, its page."""

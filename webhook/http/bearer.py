@@ -1,48 +1,34 @@
 """The bearer token that Alertmanager sends: read from a file, and read again when the file changes."""
 
 import hmac
-import logging
-import os
 
 from exporter.config.errors import ConfigError, Problem
-
-log = logging.getLogger(__name__)
+from exporter.serving.followed import FollowedFile
 
 
 class BearerToken:
-    """What the file says now. Raises ConfigError where it can't be read at the start; later the last one stands."""
+    """What the file says now; while it cannot be read, or is empty, the last token stays in force."""
 
     def __init__(self, path: str) -> None:
+        """Raises ConfigError where the file cannot be read or is empty."""
         self._path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._token = b""
-        try:
-            self._read()
-        except OSError as error:
-            raise ConfigError([self._problem(error.strerror or str(error))]) from error
-        if not self._token:
-            raise ConfigError([self._problem("is empty")])
+        self._file = FollowedFile(path, self._read)
 
     def matches(self, header: str | None) -> bool:
-        """Whether an Authorization header carries the token; compared in constant time."""
-        try:
-            self._read()
-        except OSError as error:
-            log.warning("the bearer token can't be read again", extra={"file": self._path, "error": str(error)})
+        """Whether an Authorization header has the token; compared in constant time."""
         scheme, _, token = (header or "").partition(" ")
         given = token.strip().encode(errors="surrogateescape")
-        return scheme.lower() == "bearer" and bool(self._token) and hmac.compare_digest(given, self._token)
+        return hmac.compare_digest(given, self._file.current()) and scheme.lower() == "bearer"
 
-    def _read(self) -> None:
-        status = os.stat(self._path)  # noqa: PTH116 - on every request
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if stamp == self._stamp:
-            return
-        with open(self._path, "rb") as file:  # noqa: PTH123 - beside the stat above
-            token = file.read(64 * 1024).strip()
-        if token or self._stamp is None:
-            self._token = token
-        self._stamp = stamp
+    def _read(self) -> tuple[bytes, tuple[str, ...]]:
+        try:
+            with open(self._path, "rb") as file:  # noqa: PTH123 - pathlib reads the whole of a file, however large
+                token = file.read(64 * 1024).strip()
+        except OSError as error:
+            raise ConfigError([self._problem(error.strerror or str(error))]) from error
+        if not token:
+            raise ConfigError([self._problem("is empty")])
+        return token, ()
 
     def _problem(self, what: str) -> Problem:
         return Problem(file=self._path, line=None, path="webhook.bearer_token_file", message=what)

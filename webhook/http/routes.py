@@ -1,4 +1,4 @@
-"""The webhook's HTTP: Alertmanager's door, the runs as JSON, and who may come in. Never a redirect."""
+"""The webhook's HTTP: Alertmanager's endpoint and the runs as JSON. Never a redirect."""
 
 import logging
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from exporter.serving.deadlines import BODY_TIMEOUT, read_body
 from webhook.medic.intake import Intake
 from webhook.medic.medics import Medics
 from webhook.metrics import HttpMetrics
@@ -23,10 +24,13 @@ ALERTS = "/alerts"
 class Routes:
     """`POST /alerts` and `GET /api/v1/runs`."""
 
-    def __init__(self, *, intake: Intake, medics: Medics, metrics: HttpMetrics) -> None:
+    def __init__(
+        self, *, intake: Intake, medics: Medics, metrics: HttpMetrics, body_timeout: float = BODY_TIMEOUT
+    ) -> None:
         self._intake = intake
         self._medics = medics
         self._metrics = metrics
+        self._body_timeout = body_timeout
         self.all = (
             web.post(ALERTS, self.alerts),
             web.get("/api/v1/runs", self.runs),
@@ -35,18 +39,24 @@ class Routes:
 
     @web.middleware
     async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Counts every answer to Alertmanager's door, whoever gives it: the outermost of the middlewares."""
+        """Count every answer to Alertmanager, whoever gives it: the outermost of the middlewares.
+
+        A defect of ours is answered 503: Alertmanager sends the notification again, which it does for no other answer
+        as surely.
+        """
         if request.path != ALERTS:
             return await handler(request)
-        code = HTTPStatus.INTERNAL_SERVER_ERROR.value
         try:
             response = await handler(request)
-            code = response.status
         except web.HTTPException as error:
-            code = error.status
+            self._count(error.status)
             raise
-        finally:
-            self._metrics.notifications.labels(str(code)).inc()
+        except ConnectionError:
+            raise  # nobody is there to be answered
+        except Exception:
+            log.exception("request failed", extra={"path": request.path})
+            response = web.Response(status=503, text="The notification could not be handled.\n")
+        self._count(response.status)
         return response
 
     async def alerts(self, request: web.Request) -> web.Response:
@@ -54,11 +64,14 @@ class Routes:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="A notification is application/json.\n")
         try:
-            notification = parse(await request.read())
+            notification = parse(await read_body(request, timeout=self._body_timeout))
         except NotANotificationError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         receipt = await self._intake.take(notification)
         return _json(receipt, status=receipt.status)
+
+    def _count(self, status: int) -> None:
+        self._metrics.notifications.labels(str(status)).inc()
 
     async def runs(self, request: web.Request) -> web.Response:
         """All runs on record, newest first; `?foundation=` takes those of one."""

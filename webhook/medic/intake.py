@@ -54,16 +54,18 @@ class Intake:
                 log.info("alert ignored", extra={"status": alert.status, "reason": reason, **named})
         if not concerned:
             return Receipt(200, {})
-        texts = await asyncio.gather(*(self._record(name, alerts) for name, alerts in concerned.items()))
+        # Each medic now and not in its task: a reload may take a foundation away before that starts.
+        records = [self._record(self._medics[name], alerts) for name, alerts in concerned.items()]
+        texts = await asyncio.gather(*records)
         said = dict(zip(concerned, texts, strict=True))
         if any(text is None for text in texts):
             return Receipt(503, {name: text or "could not be recorded" for name, text in said.items()})
         told = {name: text for name, text in said.items() if text}
         return Receipt(202 if told else 200, told)
 
-    async def _record(self, name: str, alerts: list[Alert]) -> str | None:
-        """What was decided for one foundation; empty: nothing to record, None: it could not be recorded."""
-        medic = self._medics[name]
+    async def _record(self, medic: Medic, alerts: list[Alert]) -> str | None:
+        """What became of the alerts for one foundation; empty: nothing to record, None: it could not be recorded."""
+        name = medic.foundation.name
         now = utc_now(self._clock)
         asks = [ask_of(alert, now) for alert in alerts]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from exporter.kubernetes.api import KubernetesError
-from webhook.record.journal import Journal, Run
+from webhook.record.journal import Journal, Request, Run
 from webhook.record.lease import Held, LeaseLock
 from webhook.record.store import FencedError, JournalError, Store, journal_name
 from webhook.requests.decision import Decision, DecisionKind, begin, reconsider
@@ -43,8 +43,9 @@ class Medic:
         store: Store,
         identity: str,
         executes: Callable[[Run], bool] = lambda _run: True,
+        decides: Callable[[Request], bool] = lambda _request: True,
     ) -> None:
-        """`executes` chooses which open runs this medic may continue; a command line leaves others alone."""
+        """`executes` and `decides` choose the runs and requests of this medic: a command line leaves others alone."""
         self.foundation = context.foundation
         self.store = store
         self.meter = meter
@@ -52,6 +53,7 @@ class Medic:
         self._context = context
         self._identity = identity
         self._executes = executes
+        self._decides = decides
         self._lock = LeaseLock(
             name=journal_name(context.foundation),
             identity=identity,
@@ -88,11 +90,13 @@ class Medic:
     async def _act(self) -> None:
         """Holds the lease and leads. Whatever goes wrong, it starts again."""
         while True:
-            while self.store.journal is None:  # without it nothing may be done, and its epoch is needed for the lease
+            while not self._has_work():
                 await self._news()
             try:
                 await self.store.ensure()
-                async with self._lock.hold(least_epoch=lambda: self.store.epoch) as held:
+                async with self._lock.hold(
+                    least_epoch=lambda: self.store.epoch, journal_uid=lambda: self.store.uid
+                ) as held:
                     self.meter.leading(leads=True)
                     try:
                         await self._lead(held)
@@ -115,7 +119,7 @@ class Medic:
         Raises KubernetesError where the API server refuses for good, so that the lease is released.
         """
         claimed = False
-        while not held.lost:
+        while not held.lost and self._has_work():
             try:
                 if not held.remaining(self._context.instant()):
                     await self._news()
@@ -127,7 +131,7 @@ class Medic:
                 if journal is not None and journal.open_run is not None:
                     if self._executes(journal.open_run):
                         await self._execute(journal.open_run, held, resumed=True)
-                elif journal is not None and journal.request is not None:
+                elif journal is not None and journal.request is not None and self._decides(journal.request):
                     run = await self._decide(held)
                     if run is not None:
                         await self._execute(run, held, resumed=False)
@@ -136,6 +140,14 @@ class Medic:
                     raise
                 log.warning("API server not reachable", extra=self._fields(error=str(error)))
             await self._news()
+
+    def _has_work(self) -> bool:
+        """Whether this medic should hold the lease: not while another one must execute the open run.
+
+        Without a journal nothing may be done, and its epoch is needed for the lease.
+        """
+        journal = self.store.journal
+        return journal is not None and (journal.open_run is None or self._executes(journal.open_run))
 
     async def _decide(self, held: Held) -> Run | None:
         """Decides the queued request if it is due, and opens the run if that is the decision."""

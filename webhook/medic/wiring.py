@@ -10,7 +10,7 @@ from exporter.foundation.probe import Dialer
 from exporter.foundation.view import Probe
 from exporter.kubernetes.connection import Connections
 from webhook.medic.medic import Medic, MedicMeter
-from webhook.record.journal import Run
+from webhook.record.journal import Request, Run
 from webhook.record.store import Store, journal_name
 from webhook.runbook.context import RunContext
 from webhook.timings import DEFAULT, Timings
@@ -42,6 +42,7 @@ def medic_for(
     on_probe: OnProbe,
     timings: Timings = DEFAULT,
     executes: Callable[[Run], bool] = lambda _run: True,
+    decides: Callable[[Request], bool] = lambda _request: True,
 ) -> Medic:
     writer = writer_for(foundation, connections)
     context = RunContext(
@@ -55,4 +56,4 @@ def medic_for(
         timings=timings,
     )
     store = store_for(foundation, writer)
-    return Medic(context=context, meter=meter, store=store, identity=identity, executes=executes)
+    return Medic(context=context, meter=meter, store=store, identity=identity, executes=executes, decides=decides)

@@ -37,7 +37,7 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool)
         hint("diego-runbook: remediation.mode is not set: set it in the config file, or use --observe")
         return ExitCode.USAGE
     if observe:  # the strictest of the run's mode, the config's and the flag's applies
-        foundation = _observing(foundation)
+        foundation = observing(foundation)
     person = PersonRecord(by=command.person, at=command.now(), observe=observe)
     medic = _medic(command, foundation, person)
     try:
@@ -56,7 +56,7 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool)
     return _EXIT_CODES[Outcome(str(ended.outcome))]
 
 
-def _observing(foundation: Foundation) -> Foundation:
+def observing(foundation: Foundation) -> Foundation:
     remediation = foundation.remediation.model_copy(update={"mode": Mode.OBSERVE})
     return foundation.model_copy(update={"remediation": remediation})
 
@@ -76,6 +76,7 @@ def _medic(command: CommandContext, foundation: Foundation, person: PersonRecord
         meter=NoMeter(),
         on_probe=_ignore,
         executes=executes,
+        decides=lambda request: request.person == person,
     )
 
 

@@ -1,10 +1,11 @@
 """The journal as text: the size bounds, the version, and how version 1 is read."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from webhook.record.journal import MAX_BYTES, MAX_RUNS, MAX_STEPS, VERSION, Journal, PodState
+from webhook.record.journal import MAX_BYTES, MAX_RUNS, MAX_STEPS, VERSION, Journal, Moment, PodState
 
 MODES = ("observe", "approve", "auto")
 
@@ -45,7 +46,7 @@ def decode(text: str) -> Journal:
             return msgspec.json.decode(text, type=Journal)
         if version == 1:
             return msgspec.convert(_from_version_1(msgspec.json.decode(text)), type=Journal)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError, msgspec.MsgspecError) as error:
         raise JournalUnreadableError(str(error)) from error
     raise JournalUnreadableError(f"version {version}; this program reads 1 and {VERSION}")
 
@@ -55,8 +56,12 @@ def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
     new = {key: value for key, value in old.items() if key not in {"breaker_open", "breaker_reset"}}
     new["version"] = VERSION
     new["breaker_opened"] = old.get("breaker_open")
-    reset = old.get("breaker_reset") or ""
-    new["disruptions"] = [item | {"counted": item["started"] >= reset} for item in old.get("disruptions", ())]
+    reset = old.get("breaker_reset")
+    new["disruptions"] = [
+        # As times and not as text: a whole second has no fraction, and `Z` sorts after `.`
+        item | {"counted": reset is None or _moment(item["started"]) >= _moment(reset)}
+        for item in old.get("disruptions", ())
+    ]
     new["resolved"] = {
         key: {"ended": item["ended"], "first_seen": item["heard"]} for key, item in old.get("resolved", {}).items()
     }
@@ -67,6 +72,10 @@ def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
         request["alerts"] = {key: _alert(alert) for key, alert in request.get("alerts", {}).items()}
         new["request"] = request
     return new
+
+
+def _moment(text: object) -> datetime:
+    return msgspec.convert(text, type=Moment)
 
 
 def _alert(old: dict[str, Any]) -> dict[str, Any]:

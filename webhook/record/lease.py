@@ -21,6 +21,10 @@ from webhook.writer import Lease, LeaseSpec, Writer
 log = logging.getLogger(__name__)
 
 
+JOURNAL_UID = "diego-medic/journal-uid"
+"""Annotation of the Lease: the UID of the ConfigMap that is the journal, so that another one is noticed."""
+
+
 def new_identity() -> str:
     """The host's name and a random part, so that two processes on one host differ."""
     return f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -57,12 +61,16 @@ class LeaseLock:
         self._seen: tuple[LeaseSpec | None, float] | None = None
 
     @asynccontextmanager
-    async def hold(self, *, least_epoch: Callable[[], int] = lambda: 0) -> AsyncIterator[Held]:
+    async def hold(
+        self, *, least_epoch: Callable[[], int] = lambda: 0, journal_uid: Callable[[], str] = str
+    ) -> AsyncIterator[Held]:
         """Waits for the lease and holds it. `least_epoch` returns the last epoch known from elsewhere (the journal).
+
+        `journal_uid` returns the UID of the journal's ConfigMap, which the Lease remembers.
 
         A lost lease is not an exception: `Held.remaining` is 0, and the journal refuses the older epoch.
         """
-        held = await self._take(least_epoch)
+        held = await self._take(least_epoch, journal_uid)
         renewal = asyncio.create_task(self._renew(held))
         try:
             yield held
@@ -72,12 +80,12 @@ class LeaseLock:
             await asyncio.wait([renewal])
             await self._give_back(held)
 
-    async def _take(self, least_epoch: Callable[[], int]) -> Held:
+    async def _take(self, least_epoch: Callable[[], int], journal_uid: Callable[[], str]) -> Held:
         while True:
             started = Instant.of(self._clock)
             try:
                 async with asyncio.timeout(2 * self._timings.lease_attempt):
-                    epoch = await self._try(least_epoch())
+                    epoch = await self._try(least_epoch(), {JOURNAL_UID: journal_uid()} if journal_uid() else {})
                 if epoch is not None:
                     self.waits_for = ""
                     return Held(epoch, started, trusted=self._timings.lease_trusted)
@@ -94,7 +102,7 @@ class LeaseLock:
             self.waits_for = what
             log.info("waiting for the lease", extra={"lease": self.name, "reason": what})
 
-    async def _try(self, least_epoch: int) -> int | None:
+    async def _try(self, least_epoch: int, remembered: dict[str, str]) -> int | None:
         """One attempt. Returns the epoch, or None while somebody else holds the lease."""
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         mine = LeaseSpec(
@@ -111,7 +119,7 @@ class LeaseLock:
                 self._waits("it was deleted, and its holder may not know yet")
                 return None
             epoch = least_epoch + 1
-            await self._writer.create_lease(self.name, _with(mine, epoch))
+            await self._writer.create_lease(self.name, _with(mine, epoch), annotations=remembered)
             return epoch
         spec = lease.spec
         if spec.holder_identity not in {None, "", self.identity} and not self._unchanged_for(
@@ -120,7 +128,9 @@ class LeaseLock:
             self._waits(f"held by {spec.holder_identity}")
             return None
         epoch = max(spec.lease_transitions or 0, least_epoch) + 1
-        await self._writer.update_lease(self.name, _with(mine, epoch), version=lease.metadata.resource_version)
+        annotations = remembered | (lease.metadata.annotations or {})  # what it remembers is not overwritten here
+        version = lease.metadata.resource_version
+        await self._writer.update_lease(self.name, _with(mine, epoch), version=version, annotations=annotations)
         return epoch
 
     def _unchanged_for(self, duration: float, spec: LeaseSpec | None) -> bool:
@@ -162,7 +172,10 @@ class LeaseLock:
             renew_time=datetime.fromtimestamp(self._clock.now(), UTC),
             lease_transitions=held.epoch,
         )
-        await self._writer.update_lease(self.name, spec, version=lease.metadata.resource_version)
+        metadata = lease.metadata
+        await self._writer.update_lease(
+            self.name, spec, version=metadata.resource_version, annotations=metadata.annotations
+        )
 
     def _lose(self, held: Held, reason: str) -> None:
         held.lost = True
@@ -175,7 +188,10 @@ class LeaseLock:
                 lease = await self._writer.read_lease(self.name)
                 if self._is_mine(lease, held):
                     free = _with(LeaseSpec(holder_identity="", lease_duration_seconds=1), held.epoch)
-                    await self._writer.update_lease(self.name, free, version=lease.metadata.resource_version)
+                    metadata = lease.metadata
+                    await self._writer.update_lease(
+                        self.name, free, version=metadata.resource_version, annotations=metadata.annotations
+                    )
 
     def _is_mine(self, lease: Lease, held: Held) -> bool:
         return lease.spec.holder_identity == self.identity and lease.spec.lease_transitions == held.epoch

@@ -3,12 +3,14 @@
 Callers pass a pure function of the journal. Those that arrive during a write are applied together by the next one, so
 that two hundred notifications at once cost a few writes.
 
-The Lease of the same name remembers that there was a journal: it is created after the first journal, so a Lease without
-a ConfigMap means that the journal is lost, also to a process that has just started.
+The Lease of the same name remembers the journal, by the UID of its ConfigMap: it is created after the first journal. So
+a Lease without a ConfigMap, or with another one, means that the journal is lost, also to a process that has just
+started.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +19,7 @@ from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
 from webhook.record.encoding import JournalUnreadableError, decode, encode
 from webhook.record.journal import MAX_BYTES, Journal
+from webhook.record.lease import JOURNAL_UID
 from webhook.record.reasons import RunReason
 from webhook.writer import ConfigMap, Writer
 
@@ -70,6 +73,8 @@ class Store:
         self._writer = writer
         self._version = ""  # resourceVersion of `journal`; empty: there is no ConfigMap yet
         self._beside: dict[str, str] = {}  # what else stands in the ConfigMap, and stays there
+        self._uid = ""  # of the ConfigMap that is the journal
+        self._annotations: dict[str, str] | None = None
         self._known = False
         self._lock = asyncio.Lock()
         self._queue: list[tuple[Change[object], asyncio.Future[object]]] = []
@@ -79,6 +84,11 @@ class Store:
         if self.seen_at is None or asyncio.get_running_loop().time() - self.seen_at > age:
             return None
         return self._last
+
+    @property
+    def uid(self) -> str:
+        """The UID of the journal's ConfigMap; empty while it is not known."""
+        return self._uid
 
     @property
     def epoch(self) -> int:
@@ -144,6 +154,7 @@ class Store:
         try:
             found = await self._writer.read_config_map(self.name)
             journal = self._decode(found)
+            await self._recognize(found)
         except NotFoundError:
             self.journal = None
             if self._known or await self._was_there():
@@ -155,6 +166,22 @@ class Store:
             self.journal = None
             raise
         return self._seen(journal)
+
+    async def _recognize(self, found: ConfigMap) -> None:
+        """Raises JournalLostError where the ConfigMap is not the one that the Lease remembers."""
+        uid = found.metadata.uid
+        if uid == self._uid:
+            return
+        remembered = (await self._lease_annotations()).get(JOURNAL_UID, uid)
+        if remembered != uid:
+            raise JournalLostError(f"ConfigMap {self.name} was replaced: the Lease remembers another one")
+        self._uid = uid
+
+    async def _lease_annotations(self) -> dict[str, str]:
+        try:
+            return (await self._writer.read_lease(self.name)).metadata.annotations or {}
+        except NotFoundError:
+            return {}
 
     async def _was_there(self) -> bool:
         """Whether there was a journal, although this process has never read it. Raises KubernetesError."""
@@ -188,6 +215,7 @@ class Store:
             raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {journal.foundation}")
         self._version = found.metadata.resource_version
         self._beside = data
+        self._annotations = found.metadata.annotations
         return journal
 
     async def _write(self, journal: Journal) -> None:
@@ -196,11 +224,16 @@ class Store:
         self.journal = None  # until the answer is there, what stands in the cluster is not known
         if self._version:
             try:
-                written = await self._writer.update_config_map(self.name, data, version=self._version)
+                written = await self._writer.update_config_map(
+                    self.name, data, version=self._version, annotations=self._annotations
+                )
             except NotFoundError:
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing") from None
         else:
+            if await self._transitions() is not None:
+                raise JournalLostError(f"ConfigMap {self.name} was there and is missing")
             written = await self._writer.create_config_map(self.name, data)
+            self._uid = written.metadata.uid
         self._version = written.metadata.resource_version
         self._known = True
         self._seen(decode(text))  # what was trimmed is gone here as well
@@ -217,7 +250,12 @@ class Store:
         async with self._lock:
             journal = await self._read()
             if not self._version:
-                await self._write(journal)
+                try:
+                    await self._write(journal)
+                except ConflictError as error:  # another process was faster, or somebody else objects
+                    await self._read()
+                    if not self._version:
+                        raise ApiUnreachableError(f"the journal could not be created: {error}") from error
 
     async def reset_lost(self) -> bool:
         """Creates a new journal where the old one is lost; its text is kept beside it. False: it was not lost.
@@ -232,17 +270,29 @@ class Store:
             else:
                 return False
             epoch = max(self.epoch, await self._transitions() or 0)
+            self._known = False
             fresh = {_OWNER: self.foundation, _KEY: encode(Journal(foundation=self.foundation, epoch=epoch))}
             try:
                 found = await self._writer.read_config_map(self.name)
             except NotFoundError:
-                await self._writer.create_config_map(self.name, fresh)
+                written = await self._writer.create_config_map(self.name, fresh)
             else:
                 lost = (found.data or {}).get(_KEY)
                 data = fresh | ({_LOST: lost[:MAX_BYTES]} if lost is not None else {})
-                await self._writer.update_config_map(self.name, data, version=found.metadata.resource_version)
+                written = await self._writer.update_config_map(
+                    self.name, data, version=found.metadata.resource_version, annotations=found.metadata.annotations
+                )
+            await self._remember(written.metadata.uid)
             await self._read()
             return True
+
+    async def _remember(self, uid: str) -> None:
+        """Tells the Lease, if there is one, which ConfigMap is the journal from now on."""
+        with suppress(NotFoundError):
+            lease = await self._writer.read_lease(self.name)
+            annotations = (lease.metadata.annotations or {}) | {JOURNAL_UID: uid}
+            version = lease.metadata.resource_version
+            await self._writer.update_lease(self.name, lease.spec, version=version, annotations=annotations)
 
 
 def _apply(

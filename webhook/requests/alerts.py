@@ -34,9 +34,10 @@ def request_as_alerts(
     reasons: dict[str, AlertReason] = {}
     request = journal.request or Request(due=now)
     run = journal.open_run
-    resolved = journal.resolved
+    resolved = {key: _clamped(resolution, now) for key, resolution in journal.resolved.items()}
     firing: dict[str, AlertRecord] = {}
     disputed: dict[str, AlertRecord] = {}
+    undisputed = now  # when the last window of a disputed alert ends
     for ask in asks:
         key = ask.fingerprint
         resolution = resolved.get(key)
@@ -49,8 +50,10 @@ def request_as_alerts(
                 reasons[key] = AlertReason.LATE_DUPLICATE
                 if now - resolution.first_seen > IN_FLIGHT:
                     disputed[key] = seen
+                    undisputed = max(undisputed, resolution.first_seen + WINDOW)
         else:
             firing.pop(key, None)
+            disputed.pop(key, None)
             reasons[key] = AlertReason.RESOLVED
             if resolution is not None and ask.ends_at <= resolution.ended:
                 continue  # a repeat: it was counted when it was first received, and extends nothing
@@ -70,7 +73,7 @@ def request_as_alerts(
     else:
         request = msgspec.structs.replace(request, alerts=_newest(request.alerts | firing, _last_seen))
         journal = keep(journal, request, decision, now)
-    return _queue(journal, disputed, now), decision, reasons
+    return _queue(journal, disputed, due=undisputed), decision, reasons
 
 
 def _without(request: Request, key: str) -> Request:
@@ -85,12 +88,16 @@ def _resolved_in(run: Run | None, key: str) -> Run | None:
     return msgspec.structs.replace(run, alerts=run.alerts | {key: alert})
 
 
-def _queue(journal: Journal, disputed: dict[str, AlertRecord], now: datetime) -> Journal:
+def _clamped(resolution: Resolution, now: datetime) -> Resolution:
+    """A moment in the future was written by another replica whose clock is ahead: it counts from now."""
+    return msgspec.structs.replace(resolution, first_seen=min(resolution.first_seen, now))
+
+
+def _queue(journal: Journal, disputed: dict[str, AlertRecord], *, due: datetime) -> Journal:
     """Queues alerts that go on firing although another sender resolved them: decided when their window ends."""
     if not disputed or journal.paused is not None:
         return journal
-    ends = max(journal.resolved[key].first_seen for key in disputed) + WINDOW
-    request = journal.request or Request(due=max(ends, now), waiting_for=DecisionReason.RETRY)
+    request = journal.request or Request(due=due, waiting_for=DecisionReason.RETRY)
     alerts = _newest(request.alerts | disputed, _last_seen)
     return msgspec.structs.replace(journal, request=msgspec.structs.replace(request, alerts=alerts))
 

@@ -1,14 +1,10 @@
-"""The exporter as a process: flags, exit codes, signals, reload. No Kubernetes is needed: its API server is dead."""
+"""The exporter as a process: signals, reload, HTTP and log. No Kubernetes is needed: its API server is dead."""
 
 import asyncio
 import signal
-import socket
 import ssl
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import bcrypt
@@ -16,55 +12,10 @@ import pytest
 import yaml
 
 from tests.support.certificates import Authority
-from tests.support.exporting import eventually, exporting, ran, samples
+from tests.support.exporting import a_foundation, eventually, exporting, samples, write
 
 REACHABLE = "diego_bbs_tcp_reachable{{foundation={},vantage=exporter}}"
 PROBES = "diego_bbs_probes_total{{foundation={},result={},vantage=exporter}}"
-
-
-@pytest.fixture
-def listener() -> Iterator[int]:
-    """The port of a BBS that accepts."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(1000)
-        yield listening.getsockname()[1]
-
-
-@pytest.fixture
-def kubeconfig(tmp_path: Path) -> Path:
-    """A kubeconfig for an API server that refuses."""
-    path = tmp_path / "kubeconfig"
-    context = {"name": "a", "context": {"cluster": "a", "user": "a"}}
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
-        "users": [{"name": "a", "user": {"token": "very-secret"}}],
-        "contexts": [context],
-        "current-context": "a",
-    }
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def a_foundation(kubeconfig: Path, port: int, *, name: str = "cf", **more: Any) -> dict[str, Any]:
-    bbs = {"host": "127.0.0.1", "port": port, "interval": "200ms", "timeout": "100ms"}
-    return {"name": name, "namespace": name, "kubeconfig": str(kubeconfig), "bbs": bbs, **more}
-
-
-@pytest.fixture
-def config(tmp_path: Path, kubeconfig: Path, listener: int) -> Path:
-    path = tmp_path / "diego.yaml"
-    write(path, {"foundations": [a_foundation(kubeconfig, listener)]})
-    return path
-
-
-def write(path: Path, content: Any) -> Any:
-    """Writes another config, and returns the one before."""
-    before = yaml.safe_load(path.read_text()) if path.exists() else None
-    path.write_text(yaml.safe_dump(content))
-    return before
 
 
 async def test_it_serves_while_kubernetes_is_dead(config: Path) -> None:
@@ -128,7 +79,7 @@ async def test_it_ends_with_zero(config: Path, number: signal.Signals) -> None:
         await exporter.until({REACHABLE.format("cf"): 1})
 
         assert await exporter.end(number) == 0
-        assert "msg=ending" in exporter.log[-1]
+        assert "msg=stopping" in exporter.log[-1]
 
 
 @pytest.mark.parametrize("how", ["post", "signal"])
@@ -223,83 +174,6 @@ async def test_json_logs(config: Path) -> None:
     finally:
         process.terminate()
         await process.communicate()
-
-
-async def test_a_port_in_use_is_one_clear_line(config: Path, listener: int) -> None:
-    code, output, errors = await ran("--config.file", str(config), "--web.listen-address", f"127.0.0.1:{listener}")
-
-    assert (code, output) == (1, "")
-    assert errors == f"diego-exporter: can't listen on 127.0.0.1:{listener}: Address already in use\n"
-
-
-@pytest.mark.parametrize("check", [[], ["--config.check"]], ids=["start", "check"])
-async def test_a_bad_config_is_reported_whole_without_a_traceback(tmp_path: Path, check: list[str]) -> None:
-    path, web = tmp_path / "bad.yaml", tmp_path / "web.yaml"
-    path.write_text("foundations:\n  - name: cf\n    bbs: {port: 0}\n    nam: x\n")
-    web.write_text("tls_server: {}\n")
-
-    code, output, errors = await ran("--config.file", str(path), "--web.config.file", str(web), *check)
-
-    assert (code, output) == (1, "")
-    assert "Traceback" not in errors
-    assert {line.split(": ")[0] for line in errors.splitlines()} == {f"{path}:3", f"{path}:4", f"{web}:1"}
-
-
-async def test_a_good_config_passes_the_check(config: Path) -> None:
-    assert await ran("--config.file", str(config), "--config.check") == (
-        0,
-        f"{config}: no problems, 1 foundation\n",
-        "",
-    )
-
-
-def test_the_check_does_not_pay_for_the_kubernetes_library(config: Path) -> None:
-    """It costs a quarter of a second and 40 MiB."""
-    code = f"""
-import sys
-from exporter.main import main
-assert main(["--config.check", "--config.file", {str(config)!r}]) == 0
-sys.exit("kubernetes_asyncio" in sys.modules)
-"""
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
-
-
-async def test_the_config_is_diego_yaml_by_default(config: Path) -> None:
-    environment = {"PYTHONPATH": str(Path.cwd())}
-
-    assert (await ran("--config.check", cwd=config.parent, env=environment))[0] == 0
-    assert (await ran("--config.check", cwd="/", env=environment))[0] == 1
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ["--no-such-flag"],
-        ["--config.file"],
-        ["--web.listen-address", "nonsense"],
-        ["--log.level", "loud"],
-        ["--log.format", "xml"],
-        ["--config.ch"],
-        ["stray"],
-    ],
-)
-async def test_a_wrong_flag_is_a_usage_error(flags: list[str]) -> None:
-    code, _, errors = await ran(*flags)
-
-    assert code == 2
-    assert "usage: diego-exporter" in errors
-    assert "Traceback" not in errors
-
-
-async def test_version_and_help() -> None:
-    code, output, _ = await ran("--version")
-    assert code == 0
-    assert output.startswith("diego-exporter 0.")
-
-    code, output, _ = await ran("--help")
-    assert code == 0
-    for flag in ("--config.file", "--config.check", "--web.listen-address", "--web.config.file", "--log.level"):
-        assert flag in output
 
 
 def test_samples_are_read_as_the_tests_want_them() -> None:

@@ -1,7 +1,7 @@
 """Every query of *Diego foundations*, asked of a real Prometheus that watched a foundation break and heal."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import time
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.demo.stage import Stage
 from tests.support import dashboard as reading
+from tests.support.once import once
 from tests.support.tools import need
 
 DASHBOARD = reading.load()
@@ -75,10 +76,10 @@ async def _incident() -> Incident:
 
 
 @pytest.fixture(scope="module")
-def incident() -> Incident:
+def incident(tmp_path_factory: pytest.TempPathFactory) -> Incident:
     need("prometheus")
     need("alertmanager")
-    return asyncio.run(_incident())
+    return Incident(**once(tmp_path_factory, "dashboard-queries", lambda: asdict(asyncio.run(_incident()))))
 
 
 def test_every_query_shows_something_of_a_healed_incident(incident: Incident) -> None:

@@ -3,55 +3,19 @@
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge
 
-from exporter.serving.exposition import Exposition, Part
-from exporter.serving.server import Address, Server, application, parse_address
-
-
-class Program:
-    """The least that the server asks for."""
-
-    name = "diego-test"
-
-    def __init__(self) -> None:
-        registry = CollectorRegistry()
-        Gauge("temperature", "Of it.", registry=registry)
-        self.exposition = Exposition(Part((registry,), key=lambda: 0))
-        self.waits_for: str | None = None
-        self.problems: str | None = None
-        self.reloads = 0
-
-    def not_ready(self) -> str | None:
-        return self.waits_for
-
-    async def reload(self) -> str | None:
-        self.reloads += 1
-        return self.problems
-
-    def page(self) -> str:
-        return "<!DOCTYPE html><title>diego-test</title>"
-
-
-@asynccontextmanager
-async def served(program: Program, **options: object) -> AsyncIterator[aiohttp.ClientSession]:
-    server = await Server.start(application(program, **options), Address("127.0.0.1", 0))  # type: ignore[arg-type]
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}", auto_decompress=False) as session:
-            yield session
-    finally:
-        await server.close()
+from exporter.serving.address import Address, names_loopback, parse_address
+from exporter.serving.server import Server
+from tests.support.daemons import ANYWHERE, FakeDaemon, fake_application, served
 
 
 async def test_metrics() -> None:
     headers = {"Accept-Encoding": "identity"}
-    async with served(Program()) as session, session.get("/metrics", headers=headers) as response:
+    async with served(FakeDaemon()) as session, session.get("/metrics", headers=headers) as response:
         assert response.status == 200
         assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "temperature 0.0\n" in await response.text()
@@ -59,49 +23,55 @@ async def test_metrics() -> None:
 
 async def test_the_headers_of_a_scrape_are_heard() -> None:
     headers = {"Accept": 'application/openmetrics-text; version="1.0.0"', "Accept-Encoding": "gzip"}
-    async with served(Program()) as session, session.get("/metrics", headers=headers) as response:
+    async with served(FakeDaemon()) as session, session.get("/metrics", headers=headers) as response:
         assert response.headers["Content-Type"].startswith("application/openmetrics-text")
         assert response.headers["Content-Encoding"] == "gzip"
         assert (await response.read())[:2] == b"\x1f\x8b"
 
 
 async def test_no_accept_header_is_answered_with_an_error() -> None:
-    async with served(Program()) as session:
+    async with served(FakeDaemon()) as session:
         for accept in ('application/openmetrics-text; version="2.0.0"', "application/openmetrics-text;version=x", ";"):
             async with session.get("/metrics", headers={"Accept": accept}) as response:
                 assert (response.status, response.content_type) == (200, "text/plain")
 
 
 async def test_health_and_readiness() -> None:
-    program = Program()
-    async with served(program) as session:
+    daemon = FakeDaemon()
+    async with served(daemon) as session:
         async with session.get("/-/healthy") as response:
             assert (response.status, await response.text()) == (200, "diego-test is healthy.\n")
         async with session.get("/-/ready") as response:
             assert (response.status, await response.text()) == (200, "diego-test is ready.\n")
-        program.waits_for = "the first look is under way"
+        daemon.waits_for = "the first look is under way"
         async with session.get("/-/ready") as response:
             assert response.status == 503
             assert "the first look is under way" in await response.text()
         async with session.get("/-/healthy") as response:
             assert response.status == 200
+        daemon.sick = "the medic of cf keeps crashing"
+        async with session.get("/-/healthy") as response:
+            assert (response.status, await response.text()) == (
+                503,
+                "diego-test is not healthy: the medic of cf keeps crashing\n",
+            )
 
 
 async def test_reload_is_a_post() -> None:
-    program = Program()
-    async with served(program) as session:
+    daemon = FakeDaemon()
+    async with served(daemon) as session:
         async with session.get("/-/reload") as response:
-            assert (response.status, response.headers["Allow"], program.reloads) == (405, "POST", 0)
+            assert (response.status, response.headers["Allow"], daemon.reloads) == (405, "POST", 0)
         async with session.post("/-/reload") as response:
-            assert (response.status, program.reloads) == (200, 1)
-        program.problems = "diego.yaml:3: foundations[0].nam: no such key"
+            assert (response.status, daemon.reloads) == (200, 1)
+        daemon.problems = "diego.yaml:3: foundations[0].nam: no such key"
         async with session.post("/-/reload") as response:
             assert response.status == 500
-            assert program.problems in await response.text()
+            assert daemon.problems in await response.text()
 
 
 async def test_the_page_and_nothing_else() -> None:
-    async with served(Program()) as session:
+    async with served(FakeDaemon()) as session:
         async with session.get("/") as response:
             assert (response.status, response.content_type) == (200, "text/html")
         for path in ("/nothing", "/metrics/", "/-/", "/-/quit", "/../etc/passwd"):
@@ -111,7 +81,7 @@ async def test_the_page_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
 async def test_head(path: str) -> None:
-    async with served(Program()) as session, session.head(path) as response:
+    async with served(FakeDaemon()) as session, session.head(path) as response:
         assert (response.status, await response.read()) == (200, b"")
         assert int(response.headers["Content-Length"]) > 0
 
@@ -126,7 +96,7 @@ async def test_a_program_has_routes_and_middlewares_of_its_own() -> None:
     async def alerts(request: web.Request) -> web.Response:
         return web.Response(status=202, text=str(len(await request.read())))
 
-    async with served(Program(), routes=[web.post("/alerts", alerts)], middlewares=[stamp]) as session:
+    async with served(FakeDaemon(routes=[web.post("/alerts", alerts)], middlewares=[stamp])) as session:
         async with session.post("/alerts", data=io.BytesIO(b"x" * 1024 * 1024)) as response:
             assert (response.status, response.headers["X-Stamp"]) == (202, "seen")
         async with session.post("/alerts", data=io.BytesIO(b"x" * (1024 * 1024 + 1))) as response:
@@ -141,7 +111,7 @@ async def test_a_request_under_way_is_answered_before_the_end() -> None:
         await asyncio.sleep(0.2)
         return web.Response(text="done")
 
-    server = await Server.start(application(Program(), routes=[web.get("/slow", slow)]), Address("127.0.0.1", 0))
+    server = await Server.start(fake_application(FakeDaemon(routes=[web.get("/slow", slow)])), ANYWHERE)
     url = f"http://127.0.0.1:{server.port}"
     async with aiohttp.ClientSession() as session:
 
@@ -163,7 +133,7 @@ async def test_an_address_in_use_is_an_error_and_leaves_nothing_behind() -> None
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OSError, match="in use"):
-            await Server.start(application(Program()), Address("127.0.0.1", taken.getsockname()[1]))
+            await Server.start(fake_application(FakeDaemon()), Address("127.0.0.1", taken.getsockname()[1]))
 
 
 @pytest.mark.parametrize(
@@ -189,6 +159,39 @@ def test_what_is_no_address(text: str) -> None:
 
 def test_loopback() -> None:
     near = ("127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1")
-    far = (":1", "[::]:1", "0.0.0.0:1", "10.0.0.1:1")
+    far = (
+        ":1",
+        "[::]:1",
+        "0.0.0.0:1",
+        "10.0.0.1:1",
+        "127.evil.example:1",
+        "127.0.0.1.example:1",
+        "localhost.example:1",
+    )
 
     assert [text for text in (*near, *far) if parse_address(text).is_loopback] == list(near)
+
+
+@pytest.mark.parametrize(
+    "header", ["localhost", "LocalHost:80", "127.0.0.1:10890", "127.9.9.9", "[::1]", "[::1]:10890"]
+)
+def test_hosts_that_name_loopback(header: str) -> None:
+    assert names_loopback(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        ":80",
+        "evil.example",
+        "127.evil.example",
+        "localhost.evil.example:80",
+        "10.0.0.1",
+        "[::2]",
+        "[::1]evil",
+        "[::1",
+    ],
+)
+def test_hosts_that_do_not(header: str) -> None:
+    assert not names_loopback(header)

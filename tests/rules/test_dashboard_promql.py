@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,45 +71,67 @@ PROGRAM_STATE = {  # of a process, so without a foundation
 PROGRAM_DEEDS = {"diego_webhook_notifications_total", "diego_webhook_alerts_total"}
 PROMETHEUS_OWN = {"ALERTS", "up"}
 
-each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
+
+def offenders(keeps: Callable[[reading.Query, reading.Selector], bool]) -> list[tuple[str, str]]:
+    """Where a selector does not keep a rule: the query and the metric."""
+    return [
+        (query.where, selector.metric)
+        for query in QUERIES
+        for selector in reading.selectors(query.expr)
+        if not keeps(query, selector)
+    ]
 
 
-@each_query
-def test_a_query_asks_for_documented_metrics_only(query: reading.Query) -> None:
-    asked = {selector.metric for selector in reading.selectors(query.expr)}
-    assert asked
-    assert asked <= STATE | DEEDS | PROGRAM_STATE | PROGRAM_DEEDS | PROMETHEUS_OWN
+def test_queries_ask_for_documented_metrics_only() -> None:
+    documented = STATE | DEEDS | PROGRAM_STATE | PROGRAM_DEEDS | PROMETHEUS_OWN
+    assert offenders(lambda _, selector: selector.metric in documented) == []
+    assert [query.where for query in QUERIES if not list(reading.selectors(query.expr))] == [], "asks for nothing"
 
 
-@each_query
-def test_a_query_is_for_the_chosen_foundations(query: reading.Query) -> None:
-    for selector in reading.selectors(query.expr):
+def test_queries_are_for_the_chosen_foundations() -> None:
+    def chosen(_: reading.Query, selector: reading.Selector) -> bool:
         if selector.metric == "ALERTS":  # some are about a whole program
-            assert 'foundation=~"$foundation|"' in selector.matchers
-        elif selector.metric in STATE | DEEDS:
-            assert 'foundation=~"$foundation"' in selector.matchers
-        else:
-            assert "foundation" not in selector.matchers
+            return 'foundation=~"$foundation|"' in selector.matchers
+        if selector.metric in STATE | DEEDS:
+            return 'foundation=~"$foundation"' in selector.matchers
+        return "foundation" not in selector.matchers
+
+    assert offenders(chosen) == []
 
 
-@each_query
-def test_a_query_is_right_with_several_replicas(query: reading.Query) -> None:
-    """State is what any replica tells; deeds are added up, and over the interval that fits the scrapes."""
-    for selector in reading.selectors(query.expr):
+def test_queries_are_right_with_several_replicas() -> None:
+    """State is what any replica tells; deeds are added up."""
+
+    def right(_: reading.Query, selector: reading.Selector) -> bool:
         if selector.metric in DEEDS | PROGRAM_DEEDS:
-            assert selector.inside[0] in {"rate", "increase"}
-            assert selector.inside[1].startswith("sum by (")
-        else:
-            assert selector.inside[0].startswith("max by (")
-    assert set(re.findall(r"\[(.*?)\]", query.expr)) <= {"$__rate_interval"}
+            return selector.inside[0] in {"rate", "increase"} and selector.inside[1].startswith("sum by (")
+        return bool(selector.inside) and selector.inside[0].startswith("max by (")
+
+    assert offenders(right) == []
 
 
-@each_query
-def test_a_legend_names_labels_that_the_query_keeps(query: reading.Query) -> None:
-    kept = {label for by in re.findall(r"by \(([^)]*)\)", query.expr) for label in by.split(", ")}
-    assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= kept
-    if not query.instant:
-        assert kept - {"le"} <= set(re.findall(r"\{\{(\w+)\}\}", query.legend)), "two series with the same name"
+def test_rates_are_over_the_interval_that_fits_the_scrapes() -> None:
+    ranges = {query.where: set(re.findall(r"\[(.*?)\]", query.expr)) for query in QUERIES}
+    assert {where for where, found in ranges.items() if not found <= {"$__rate_interval"}} == set()
+
+
+def _kept(query: reading.Query) -> set[str]:
+    """The labels that the query keeps."""
+    return {label for by in re.findall(r"by \(([^)]*)\)", query.expr) for label in by.split(", ")}
+
+
+def _named(query: reading.Query) -> set[str]:
+    """The labels that its legend names."""
+    return set(re.findall(r"\{\{(\w+)\}\}", query.legend))
+
+
+def test_legends_name_labels_that_the_query_keeps() -> None:
+    assert [query.where for query in QUERIES if not _named(query) <= _kept(query)] == []
+
+
+def test_no_two_series_of_a_graph_have_the_same_name() -> None:
+    graphs = [query for query in QUERIES if not query.instant]
+    assert [query.where for query in graphs if not _kept(query) - {"le"} <= _named(query)] == []
 
 
 def test_every_documented_metric_is_shown() -> None:

@@ -1,4 +1,4 @@
-"""The incident, healed: what is deleted, what is written, and who is told."""
+"""The foundation recovers: what is deleted, what is written, and what is reported."""
 
 from sandbox.cluster.foundation import ActiveLabel, Foundation
 from tests.support.incidents import (
@@ -6,28 +6,25 @@ from tests.support.incidents import (
     COURTESY,
     STEPS,
     THE_PODS,
+    assert_recovered,
     at_delete,
-    boxed,
     break_it,
-    config,
     deletions,
     events,
     fire,
-    healed,
+    incident,
     journal,
     told,
     uids,
     whole,
     writes,
 )
-from tests.support.programs import Json, runbook, serving
+from tests.support.programs import Json, runbook
 
 
-async def test_the_incident_heals() -> None:
+async def test_the_foundation_recovers() -> None:
     """Both pods go, each once, by its UID; new ones come, one of them leads, and the Cloud Controller reaches it."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident() as (box, webhook, before):
         await fire(webhook)
 
         run = await webhook.ended()
@@ -35,12 +32,11 @@ async def test_the_incident_heals() -> None:
         assert (run["outcome"], run["reason"]) == ("recovered", "")
         assert [(step["name"], step["result"]) for step in run["steps"]] == [(name, "ok") for name in STEPS]
         assert {pod["name"]: pod["uid"] for pod in run["pods"] if pod["deleted"]} == before
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_nothing_is_written_that_the_contract_does_not_name() -> None:
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        await break_it(box)
+    async with incident() as (box, webhook, _):
         await fire(webhook)
         await webhook.ended()
         assert await webhook.end() == 0  # it gives the lease back
@@ -51,10 +47,9 @@ async def test_nothing_is_written_that_the_contract_does_not_name() -> None:
 async def test_the_intent_is_on_record_before_each_delete() -> None:
     """Each with the UIDs of all that are to go, and with the intents up to this one and no further."""
     seen: list[Json] = []
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (box, webhook, before):
         for number in (1, 2):
             at_delete(box, number, lambda: seen.append(journal(box)["runs"][-1]))
-        before = uids(box)
         await break_it(box)
         await fire(webhook)
         await webhook.ended()
@@ -65,7 +60,7 @@ async def test_the_intent_is_on_record_before_each_delete() -> None:
 
 
 async def test_metrics_events_and_evidence_tell_of_it() -> None:
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
+    async with incident(broken=False) as (box, webhook, _):
         before = await webhook.metrics()
         await break_it(box)
         await fire(webhook)
@@ -101,20 +96,17 @@ async def test_metrics_events_and_evidence_tell_of_it() -> None:
 
 async def test_labels_that_lie_do_not_stop_it() -> None:
     """Both pods are labelled active, and neither of them listens: listeners decide, labels hint."""
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
-        await break_it(box)
+    async with incident() as (box, webhook, before):
         box.fault("label-all")
         at_delete(box, 2, lambda: box.fault("thaw-label"))
         await fire(webhook)
 
         assert (await webhook.ended())["outcome"] == "recovered"
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_evidence_that_can_not_be_had_is_no_reason_to_stop() -> None:
-    async with boxed() as box, serving(box.write_config(config(box))) as webhook:
-        before = uids(box)
+    async with incident(broken=False) as (box, webhook, before):
         box.deny("get", "pods/log")
         box.deny("create", "events")
         await break_it(box)
@@ -123,54 +115,41 @@ async def test_evidence_that_can_not_be_had_is_no_reason_to_stop() -> None:
         run = await webhook.ended()
         assert run["outcome"] == "recovered"
         assert events(box) == []
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_one_pod_after_another() -> None:
     """SCF's diego-api: the second pod is only created when the first is ready."""
-    async with (
-        boxed(Foundation(pod_management="OrderedReady", diego_api_replicas=3)) as box,
-        serving(box.write_config(config(box))) as webhook,
-    ):
-        before = uids(box)
-        await break_it(box)
+    async with incident(Foundation(pod_management="OrderedReady", diego_api_replicas=3)) as (box, webhook, before):
         await fire(webhook)
 
         assert (await webhook.ended())["outcome"] == "recovered"
         assert len(before) == 3
-        healed(box, before)
+        assert_recovered(box, before)
 
 
 async def test_kubecf() -> None:
     """A headless Service, which has no name while nobody is active, and a label that passive pods don't have."""
     label = ActiveLabel(key="quarks.cloudfoundry.org/pod-active", active="active", passive=None)
-    async with (
-        boxed(Foundation(headless=True, active_label=label)) as box,
-        serving(box.write_config(config(box, by_name=True, profile="kubecf"))) as webhook,
-    ):
-        before = uids(box)
-        await break_it(box, active=label.active)
+    foundation = Foundation(headless=True, active_label=label)
+    async with incident(foundation, active=label.active, by_name=True, profile="kubecf") as (box, webhook, before):
         await fire(webhook)
 
         run = await webhook.ended()
         assert run["outcome"] == "recovered"
         (confirmed,) = [step["detail"] for step in run["steps"] if step["name"] == "confirm-unreachable"]
         assert "Name or service not known" in confirmed
-        healed(box, before, active=label.active)
+        assert_recovered(box, before, active=label.active)
 
 
 BEFORE_2_0 = Foundation(locket="diego-locket")
 
 
 async def test_locket_goes_first_where_it_has_pods_of_its_own() -> None:
-    async with (
-        boxed(BEFORE_2_0) as box,
-        serving(box.write_config(config(box, profile="cfee-1"))) as webhook,
-    ):
-        lockets, before = uids(box, "diego-locket"), uids(box)
+    async with incident(BEFORE_2_0, profile="cfee-1") as (box, webhook, before):
+        lockets = uids(box, "diego-locket")
         awaited: list[dict[str, str]] = []
         at_delete(box, 3, lambda: awaited.append(uids(box, "diego-locket")))
-        await break_it(box)
         await fire(webhook)
 
         run = await webhook.ended()
@@ -191,11 +170,8 @@ async def test_locket_goes_first_where_it_has_pods_of_its_own() -> None:
 
 async def test_diego_api_is_spared_where_locket_was_enough() -> None:
     """The BBS comes back while Locket is waited for."""
-    async with (
-        boxed(BEFORE_2_0) as box,
-        serving(box.write_config(config(box, profile="cfee-1"))) as webhook,
-    ):
-        lockets, before = uids(box, "diego-locket"), uids(box)
+    async with incident(BEFORE_2_0, profile="cfee-1", broken=False) as (box, webhook, before):
+        lockets = uids(box, "diego-locket")
 
         def come_back() -> None:
             for pod in before:

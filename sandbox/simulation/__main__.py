@@ -1,0 +1,108 @@
+"""`python -m sandbox.simulation`: plays incidents, and prints how many, how fast, and every violation with its replay."""
+
+import argparse
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing import Pool
+
+from sandbox.simulation.faults import CALL_FAULTS, Plan
+from sandbox.simulation.incident import Incident, Report
+
+
+def main() -> int:
+    """Exit status: 0 without a violation, 1 with one."""
+    sys.unraisablehook = lambda _error: None  # coroutines of killed processes, when they are collected
+    parser = argparse.ArgumentParser(prog="python -m sandbox.simulation", description=__doc__)
+    parser.add_argument("--seeds", metavar="A-B", help="play random incidents with these seeds")
+    parser.add_argument(
+        "--single", action="store_true", help="every single fault at every call of the reference incident"
+    )
+    parser.add_argument("--pairs", type=int, metavar="N", help="N pairs of faults, spread evenly over all pairs")
+    parser.add_argument("--seed", type=int, help="play one incident and print its time line")
+    parser.add_argument("--fault", action="append", default=[], metavar="POINT:NAME", help="with --seed: this fault")
+    parser.add_argument("--no-faults", action="store_true", help="with --seed: the incident without any")
+    parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
+    flags = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if flags.seed is not None:
+        chosen = {int(point): name for point, _, name in (each.rpartition(":") for each in flags.fault)}
+        return _one(Plan(flags.seed, chosen, random=not chosen and not flags.no_faults))
+    if flags.single:
+        return _many(_single(), flags.processes)
+    if flags.pairs:
+        return _many(_pairs(flags.pairs), flags.processes)
+    first, _, last = (flags.seeds or "0-999").partition("-")
+    return _many((Plan(seed) for seed in range(int(first), int(last or first) + 1)), flags.processes)
+
+
+def play(plan: Plan) -> Report:
+    return Incident(plan).play()
+
+
+def _single() -> Iterator[Plan]:
+    for point in range(play(Plan(0, random=False)).calls):
+        for name in CALL_FAULTS:
+            yield Plan(0, {point: name}, random=False)
+
+
+def _pairs(count: int) -> Iterator[Plan]:
+    faults = [plan.chosen for plan in _single()]
+    total = len(faults) * (len(faults) - 1) // 2
+    step = max(1, total // count)
+    number = 0
+    for index, first in enumerate(faults):
+        for second in faults[index + 1 :]:
+            if number % step == 0 and first.keys() != second.keys():
+                yield Plan(0, first | second, random=False)
+            number += 1
+
+
+def _one(plan: Plan) -> int:
+    report = play(plan)
+    for at, text in report.lines:
+        print(f"{at:10.3f}  {text}")  # noqa: T201
+    for violation in report.violations:
+        print(f"VIOLATION: {violation}")  # noqa: T201
+    print(f"outcomes: {', '.join(report.outcomes) or 'no run'}; {report.calls} calls, {report.steps} callbacks")  # noqa: T201
+    return 1 if report.violations else 0
+
+
+def _many(plans: Iterator[Plan], processes: int) -> int:
+    began = time.perf_counter()
+    outcomes: Counter[str] = Counter()
+    faults = deletes = incidents = bad = 0
+    with Pool(processes, initializer=_quiet) as pool:
+        for report in pool.imap_unordered(_brief, plans, chunksize=8):
+            incidents += 1
+            outcomes.update(report.outcomes or ("no run",))
+            faults += report.faults
+            deletes += report.deletes
+            if report.violations:
+                bad += 1
+                print(
+                    f"VIOLATION: {report.violations[0]}\n  replay: python -m sandbox.simulation {report.plan}",
+                    flush=True,
+                )  # noqa: T201
+    seconds = time.perf_counter() - began
+    shown = ", ".join(f"{name} {count}" for name, count in outcomes.most_common())
+    print(f"{incidents} incidents in {seconds:.0f} s ({incidents / seconds:.0f}/s), {faults} faults, {deletes} deletes")  # noqa: T201
+    print(f"runs: {shown}")  # noqa: T201
+    print(f"incidents with a violation: {bad}")  # noqa: T201
+    return 1 if bad else 0
+
+
+def _brief(plan: Plan) -> Report:
+    report = play(plan)
+    return Report(**{name: getattr(report, name) for name in report.__slots__} | {"lines": [], "points": []})
+
+
+def _quiet() -> None:
+    logging.disable(logging.CRITICAL)
+    sys.unraisablehook = lambda _error: None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

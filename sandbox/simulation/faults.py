@@ -1,0 +1,147 @@
+"""What goes wrong in a simulated incident, and when: by chance, or one chosen fault at one chosen point.
+
+A choice point is a call to the API server that a process sends, or a callback that it runs. They are numbered in the
+order in which they come, so that a plan (`{17: "crash-after"}`) plays the same incident again with one fault in it.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from exporter.kubernetes.api import ApiUnreachableError
+from exporter.kubernetes.transport import Response
+from sandbox.simulation.loop import Process, SimulatedLoop
+from sandbox.transport import Mishap, Request
+
+CALL_FAULTS = (
+    "lost",  # never arrived
+    "answer-lost",  # took effect, and the answer is lost
+    "late",
+    "very-late",
+    "hangs",
+    "answer-hangs",  # took effect, and the answer never comes
+    "503",
+    "429",
+    "conflict",
+    "forbidden",
+    "malformed",
+    "answer-malformed",
+    "crash-before",
+    "crash-after",  # the request is on its way when the process dies
+    "stop-before",
+    "stop-after",
+    "suspend-after",
+)
+STEP_FAULTS = ("crash", "stop", "suspend")
+STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
+"""Seconds for which a process is stopped: around every time-out that matters."""
+
+_CUT = ApiUnreachableError("Connection reset by peer")
+_MALFORMED = (b'{"kind": "Pod", "metadata": {"name": "\xff\xfe"}}', b"[" * 5_000, b"<html>502</html>", b'"text"', b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which faults an incident has. With `chosen` only those, else by chance."""
+
+    seed: int
+    chosen: dict[int, str] = field(default_factory=dict)
+    random: bool = True
+
+    def __str__(self) -> str:
+        faults = "".join(f" --fault {index}:{name}" for index, name in sorted(self.chosen.items()))
+        return f"--seed {self.seed}" + (faults if self.chosen else "" if self.random else " --no-faults")
+
+
+class Faults:
+    """Applies a plan. `trace` has what happened, with the time."""
+
+    def __init__(self, plan: Plan, loop: SimulatedLoop, random: Random) -> None:
+        self._plan = plan
+        self._loop = loop
+        self._random = random
+        self._rate = random.choice((0.0, 0.002, 0.01, 0.04)) if plan.random else 0.0
+        self._step_rate = random.choice((0.0, 0.0, 0.0002, 0.001)) if plan.random else 0.0
+        self.active = True
+        self.calls = 0
+        self.steps = 0
+        self.used = 0
+        self.crashed: list[Process] = []
+        self.trace: list[tuple[float, str]] = []
+        self.points: list[str] = []
+
+    def before_call(self, process: Process, request: Request) -> Mishap | None:
+        """The mishap of a call; also stops or kills the process."""
+        index = self.calls
+        self.calls += 1
+        self.points.append(f"{process.name} {request.call}")
+        name = self._plan.chosen.get(index)
+        if name is None and self.active and self._random.random() < self._rate:
+            name = self._random.choice(CALL_FAULTS)
+        if name is None or name in STEP_FAULTS:
+            return None
+        self._note(f"{process.name}: {name} at {request.call} {request.name}")
+        return self._mishap(name, process)
+
+    def before_step(self, process: Process) -> None:
+        """Before each callback of a process: it may be stopped or killed there."""
+        index = self.steps
+        self.steps += 1
+        name = self._plan.chosen.get(-1 - index)
+        if name is None and self.active and self._step_rate and self._random.random() < self._step_rate:
+            name = self._random.choice(STEP_FAULTS)
+        if name is not None and name in STEP_FAULTS:
+            self._note(f"{process.name}: {name}")
+            self._hit(name, process)
+
+    def _hit(self, name: str, process: Process) -> None:
+        if name == "crash":
+            self._loop.kill(process)
+            self.crashed.append(process)
+        elif name == "stop":
+            self._loop.stop_process(process, self._random.choice(STOPPED))
+        else:
+            self._loop.suspend(process, self._random.choice(STOPPED))
+
+    def _mishap(self, name: str, process: Process) -> Mishap | None:
+        match name:
+            case "lost":
+                return Mishap(error=_CUT)
+            case "answer-lost":
+                return Mishap(error=_CUT, effective=True)
+            case "late":
+                return Mishap(delay=self._random.uniform(0.5, 4.0))
+            case "very-late":
+                return Mishap(delay=self._random.uniform(4.0, 40.0))
+            case "hangs":
+                return Mishap(hangs=True)
+            case "answer-hangs":
+                return Mishap(hangs=True, effective=True)
+            case "503" | "429":
+                return Mishap(error=Response(int(name), _status(int(name))))
+            case "conflict":
+                return Mishap(error=Response(409, _status(409)))
+            case "forbidden":
+                return Mishap(error=Response(403, _status(403)))
+            case "malformed":
+                return Mishap(error=Response(200, self._random.choice(_MALFORMED)))
+            case "answer-malformed":
+                return Mishap(error=Response(200, self._random.choice(_MALFORMED)), effective=True)
+            case "crash-before":
+                self._hit("crash", process)
+                return Mishap(error=_CUT)
+            case "crash-after":
+                self._loop.call_soon_world(self._hit, "crash", process)
+            case "stop-before":
+                self._loop.stop_process(process, self._random.choice(STOPPED))
+                return Mishap(delay=max(0.0, process.stopped_until - self._loop.now))
+            case "stop-after" | "suspend-after":
+                self._loop.call_soon_world(self._hit, name.removesuffix("-after"), process)
+        return None
+
+    def _note(self, text: str) -> None:
+        self.used += 1
+        self.trace.append((self._loop.now, text))
+
+
+def _status(code: int) -> bytes:
+    return b'{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Simulated","code":%d}' % code

@@ -1,0 +1,128 @@
+"""What really happened in an incident, recorded by the cluster itself and not by the programs."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from exporter.clock import Clock
+from sandbox.api.calls import Call
+from sandbox.api.server import Answer, Exec, Response
+from sandbox.cluster.objects import is_terminating, name_of, uid_of
+from sandbox.cluster.resources import PODS
+from sandbox.cluster.store import Change
+from sandbox.inprocess import InProcess
+from webhook.record.encoding import decode
+from webhook.record.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A DELETE that took effect on a pod that was not terminating."""
+
+    at: float
+    by: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An `nc` in an api pod: what it found, and when it ended."""
+
+    at: float
+    by: str
+    pod: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A journal as it was stored."""
+
+    at: float
+    by: str
+    journal: Journal
+
+
+@dataclass
+class History:
+    """Times are seconds since the start of the incident."""
+
+    deleted: list[Deleted] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+    created: dict[str, float] = field(default_factory=dict)  # pods by UID
+    excluded: list[tuple[float, bool]] = field(default_factory=list)
+    lost: list[float] = field(default_factory=list)  # the ConfigMap was deleted by somebody
+
+    @property
+    def journal(self) -> Journal | None:
+        return self.written[-1].journal if self.written else None
+
+
+class RecordedBox(InProcess):
+    """The in-process sandbox, which writes the history of what it did."""
+
+    def __init__(self, *, clock: Clock, epoch: float, **options: Any) -> None:
+        super().__init__(clock=clock, **options)
+        self.history = History()
+        self._epoch = epoch
+        self.cluster.store.subscribe(self._created)
+
+    @property
+    def since(self) -> float:
+        return self.cluster.now - self._epoch
+
+    def _created(self, change: Change) -> None:
+        if change.resource is PODS and change.type == "ADDED":
+            self.history.created[uid_of(change.object)] = self.since
+
+    def handle(self, call: Call, *, upgrade: bool = False) -> Answer:
+        """Answers the call and records what it did."""
+        self.catch_up()
+        by = self.access.users.get(call.token or "", "")
+        pod = self._pod(call) if call.method == "DELETE" else None
+        before = None if pod is None else (name_of(pod), uid_of(pod), is_terminating(pod))
+        answer = super().handle(call, upgrade=upgrade)
+        if isinstance(answer, Exec) and "nc" in answer.argv:
+            name = unquote(call.path).split("/")[-2]
+            ended = self.since + answer.result.seconds
+            self.history.asked.append(Asked(ended, by, name, answer.result.code))
+        elif isinstance(answer, Response) and answer.code < 300:
+            if before is not None and not before[2]:
+                self.history.deleted.append(Deleted(self.since, by, before[0], before[1]))
+            elif call.method in {"PUT", "POST"} and "/configmaps" in call.path:
+                self._journal(by, call.body)
+        return answer
+
+    def _pod(self, call: Call) -> Any:
+        parts = call.path.split("/")
+        if parts[-2:-1] != ["pods"]:
+            return None
+        return self.cluster.store.get(PODS, self.namespace, parts[-1])
+
+    def _journal(self, by: str, body: bytes) -> None:
+        data = msgspec.json.decode(body).get("data") or {}
+        if "journal.json" in data:
+            self.history.written.append(Written(self.since, by, decode(data["journal.json"])))
+
+
+def as_lines(history: History) -> list[tuple[float, str]]:
+    """The history as a time line."""
+    lines = [(each.at, f"{each.by}: DELETE {each.name} {each.uid[:8]}") for each in history.deleted]
+    lines += [(each.at, f"{each.by}: nc in {each.pod}: exit {each.code}") for each in history.asked]
+    before = ""
+    for each in history.written:
+        run = each.journal.open_run or (each.journal.runs[-1] if each.journal.runs else None)
+        state = "no run" if run is None else f"{run.id} {run.step} {run.outcome or ''} {run.reason}"
+        pods = json.dumps({pod.name: pod.state for pod in run.pods}) if run is not None else ""
+        paused = " paused" if each.journal.paused else ""
+        request = f" request due, waiting for {each.journal.request.waiting_for}" if each.journal.request else ""
+        text = f"{state} {pods}{paused}{request} epoch {each.journal.epoch}"
+        if text != before:
+            lines.append((each.at, f"{each.by}: journal: {text}"))
+            before = text
+    return sorted(lines, key=lambda item: item[0])

@@ -1,0 +1,86 @@
+"""The exporter's command line: flags, exit codes, and the check of a config."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.exporting import ran
+
+
+async def test_a_port_in_use_is_one_clear_line(config: Path, listener: int) -> None:
+    code, output, errors = await ran("--config.file", str(config), "--web.listen-address", f"127.0.0.1:{listener}")
+
+    assert (code, output) == (1, "")
+    assert errors == f"diego-exporter: can't listen on 127.0.0.1:{listener}: Address already in use\n"
+
+
+@pytest.mark.parametrize("check", [[], ["--config.check"]], ids=["start", "check"])
+async def test_a_bad_config_is_reported_whole_without_a_traceback(tmp_path: Path, check: list[str]) -> None:
+    path, web = tmp_path / "bad.yaml", tmp_path / "web.yaml"
+    path.write_text("foundations:\n  - name: cf\n    bbs: {port: 0}\n    nam: x\n")
+    web.write_text("tls_server: {}\n")
+
+    code, output, errors = await ran("--config.file", str(path), "--web.config.file", str(web), *check)
+
+    assert (code, output) == (1, "")
+    assert "Traceback" not in errors
+    assert {line.split(": ")[0] for line in errors.splitlines()} == {f"{path}:3", f"{path}:4", f"{web}:1"}
+
+
+async def test_a_good_config_passes_the_check(config: Path) -> None:
+    assert await ran("--config.file", str(config), "--config.check") == (
+        0,
+        f"{config}: no problems, 1 foundation\n",
+        "",
+    )
+
+
+def test_the_check_does_not_pay_for_the_kubernetes_library(config: Path) -> None:
+    """It costs a quarter of a second and 40 MiB."""
+    code = f"""
+import sys
+from exporter.main import main
+assert main(["--config.check", "--config.file", {str(config)!r}]) == 0
+sys.exit("kubernetes_asyncio" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+async def test_the_config_is_diego_yaml_by_default(config: Path) -> None:
+    environment = {"PYTHONPATH": str(Path.cwd())}
+
+    assert (await ran("--config.check", cwd=config.parent, env=environment))[0] == 0
+    assert (await ran("--config.check", cwd="/", env=environment))[0] == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--no-such-flag"],
+        ["--config.file"],
+        ["--web.listen-address", "nonsense"],
+        ["--log.level", "loud"],
+        ["--log.format", "xml"],
+        ["--config.ch"],
+        ["stray"],
+    ],
+)
+async def test_a_wrong_flag_is_a_usage_error(flags: list[str]) -> None:
+    code, _, errors = await ran(*flags)
+
+    assert code == 2
+    assert "usage: diego-exporter" in errors
+    assert "Traceback" not in errors
+
+
+async def test_version_and_help() -> None:
+    code, output, _ = await ran("--version")
+    assert code == 0
+    assert output.startswith("diego-exporter 0.")
+
+    code, output, _ = await ran("--help")
+    assert code == 0
+    for flag in ("--config.file", "--config.check", "--web.listen-address", "--web.config.file", "--log.level"):
+        assert flag in output
