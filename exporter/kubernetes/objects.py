@@ -180,8 +180,13 @@ class UpdateStrategy(Object, frozen=True):
     rolling_update: RollingUpdate | None = None
 
 
+class Ordinals(Object, frozen=True):
+    start: int = 0
+
+
 class StatefulSetSpec(Object, frozen=True):
     replicas: int = 1
+    ordinals: Ordinals | None = None  # Kubernetes 1.26 and later
     selector: Selector = Selector()
     pod_management_policy: str = ORDERED_READY
     update_strategy: UpdateStrategy = UpdateStrategy()
@@ -201,6 +206,12 @@ class StatefulSet(Stored, frozen=True):
     def one_after_another(self) -> bool:
         """Whether a pod is only created when the one before it is ready (`OrderedReady`, SCF's diego-api)."""
         return self.spec.pod_management_policy == ORDERED_READY
+
+    @property
+    def pod_names(self) -> tuple[str, ...]:
+        """The names of the pods that it should have."""
+        first = self.spec.ordinals.start if self.spec.ordinals else 0
+        return tuple(f"{self.name}-{first + index}" for index in range(self.spec.replicas))
 
     def next_revision(self, ordinal: int) -> str:
         """The revision that the controller would make this pod from, if it were deleted now."""
