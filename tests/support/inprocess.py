@@ -91,7 +91,9 @@ class InProcessCluster(InProcess):
         """Creates or replaces an object, given as the API's JSON would have it; nothing is checked."""
         self.catch_up()
         name = body["metadata"]["name"]
-        body["metadata"] = {"uid": name, "namespace": self.namespace, **body["metadata"]}
+        there = self.cluster.store.get(_KINDS[kind], self.namespace, name)
+        uid = there["metadata"]["uid"] if there else name
+        body["metadata"] = {"uid": uid, "namespace": self.namespace, **body["metadata"]}
         stored = self.cluster.store.put(_KINDS[kind], body)
         self.arm()
         return stored
