@@ -13,6 +13,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextvars import copy_context
+from email.utils import formatdate
 
 from exporter.clock import Clock
 from exporter.foundation.view import ProbeResult
@@ -30,7 +31,7 @@ from sandbox.cluster.programs import Outcome
 from sandbox.cluster.switches import Switches
 
 SETTLED = 60.0
-"""Seconds of the cluster's life that have passed when it starts: everything is ready, one BBS is active."""
+"""Seconds that a new cluster is given until everything is ready and one BBS is active; and as many after its faults."""
 ROUND_TRIP = 0.001
 """Seconds that a connection takes to be made or refused."""
 
@@ -53,16 +54,22 @@ class InProcess:
         clock: Clock,
         foundation: Foundation | None = None,
         timing: Timing | None = None,
+        faults: Sequence[str] = (),
         seed: int = 0,
         bookmark_interval: float = 60.0,
         history: int = 1000,
     ) -> None:
-        """`clock` goes with the running loop's time."""
+        """`clock` goes with the running loop's time. The faults lie in the past, a second between two."""
         self._clock = clock
         self.access = Access()
         self.mishaps = Mishaps(changed=self._mishaps_changed)
         now = clock.now()
-        self.cluster = Cluster(now=now - SETTLED, seed=seed, foundation=foundation, timing=timing, history=history)
+        born = now - 2 * SETTLED
+        self.cluster = Cluster(now=born, seed=seed, foundation=foundation, timing=timing, history=history)
+        self._switches = Switches(self.cluster)
+        for seconds, fault in enumerate(faults):
+            self.cluster.advance_to(born + SETTLED + seconds)
+            self._switches.apply(fault)
         self.cluster.advance_to(now)
         self.bookmark_interval = bookmark_interval
         self.answering = asyncio.Event()
@@ -72,7 +79,6 @@ class InProcess:
         self._audit = AuditLog(now=clock.now)
         rng = random.Random(seed)  # noqa: S311 - chance, not a secret
         self._api = ApiServer(self.cluster, access=self.access, audit=self._audit, mishaps=self.mishaps, rng=rng)
-        self._switches = Switches(self.cluster)
         self.context = copy_context()
         """What happens here belongs to whoever made it, and not to the program whose call brought it about."""
         self._timer: asyncio.TimerHandle | None = None
@@ -87,6 +93,11 @@ class InProcess:
         """The audit events so far, oldest first, in the shape of audit.k8s.io/v1."""
         return self._audit.events
 
+    @property
+    def date(self) -> str:
+        """The cluster's time, as the Date header of an answer has it."""
+        return formatdate(self._clock.now(), usegmt=True)
+
     def fault(self, name: str, argument: str = "") -> None:
         """Breaks or mends something; `sandbox.cluster.switches` has the names. Raises UnknownFaultError."""
         self.catch_up()
@@ -97,6 +108,11 @@ class InProcess:
         """Cuts every watch that is open."""
         for stream in tuple(self.streams):
             stream.cut()
+
+    def end_streams(self) -> None:
+        """Ends every watch that is open, cleanly."""
+        for stream in tuple(self.streams):
+            stream.end()
 
     def catch_up(self) -> None:
         """Brings the cluster to now; to be called before it is asked or told anything."""

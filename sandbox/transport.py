@@ -30,6 +30,7 @@ class Request:
 
     call: str
     name: str
+    query: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class InProcessTransport:
         self._token = token
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
-        return _response(await self.ask(self._call("GET", path, _multi(query))))
+        return self._dated(await self.ask(self._call("GET", path, _multi(query))))
 
     async def stream(self, path: str, query: Mapping[str, str]) -> "InProcessStream":
         bookmarks = query.get("allowWatchBookmarks") == "true"
@@ -70,7 +71,7 @@ class InProcessTransport:
 
     async def send(self, method: Method, path: str, body: object, *, retry_unauthorized: bool = True) -> Response:
         del retry_unauthorized  # there are no other credentials
-        return _response(await self.ask(self._call(method, path, {}, body=msgspec.json.encode(body))))
+        return self._dated(await self.ask(self._call(method, path, {}, body=msgspec.json.encode(body))))
 
     async def exec(self, path: str, query: list[tuple[str, str]]) -> AsyncGenerator[bytes, None]:
         given: dict[str, list[str]] = {}
@@ -85,6 +86,10 @@ class InProcessTransport:
         await self._box.answering.wait()
         for frame in closing_frames(session):
             yield frame
+
+    def _dated(self, answer: Answer) -> Response:
+        response = _response(answer)
+        return Response(response.status, response.body, self._box.date)
 
     def _call(self, method: str, path: str, query: Mapping[str, Sequence[str]], *, body: bytes = b"") -> Call:
         return Call(method=method, path=unquote(path), query=query, token=self._token, body=body)
@@ -127,7 +132,7 @@ class InProcessStream:
 
     def __init__(self, box: InProcess, answer: Answer, *, bookmarks: bool) -> None:
         self.status = 200
-        self.date = ""
+        self.date = box.date
         self._box = box
         self._lines: list[bytes] = []
         self._following: Following | None = None
@@ -166,9 +171,9 @@ def _request(call: Call) -> Request:
     except StatusError:
         about = None
     if about is None:
-        return Request(f"{call.method} {call.path}", "")
+        return Request(f"{call.method} {call.path}", "", call.query)
     resource = f"{about.resource.plural}/{about.subresource}" if about.subresource else about.resource.plural
-    return Request(f"{about.verb} {resource}", about.name)
+    return Request(f"{about.verb} {resource}", about.name, call.query)
 
 
 def _response(answer: Answer) -> Response:

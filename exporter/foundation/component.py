@@ -1,10 +1,8 @@
 """A StatefulSet and its pods, followed by watch events: what the gauges show, and what the runbook waits on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
-from types import TracebackType
-from typing import Self
 
 from exporter.clock import Clock
 from exporter.foundation.pulse import Pulse
@@ -15,10 +13,12 @@ from exporter.kubernetes.reflector import Pace, Reflector
 
 
 class ComponentWatch:
-    """Follows one StatefulSet by its name, and its pods by the selector that it has.
+    """Follows one StatefulSet by its name, and its pods by the selector that it has, while `run` runs.
 
-    As a context manager it runs in the background; else `run` is awaited by whoever made it. `component` is None until
-    both were read; a component whose StatefulSet is None is known not to exist.
+    `component` is None until both were read; a component whose StatefulSet is None is known not to exist. `synced` is
+    whether that is what is there now, as far as the watches know. `synced_at` is the moment up to which all of it is
+    known to be true, in seconds since the epoch. `error` is why it is not in sync. `changed` is called after each
+    change of any of these.
     """
 
     def __init__(
@@ -32,6 +32,10 @@ class ComponentWatch:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
+        self.component: Component | None = None
+        self.synced = False
+        self.synced_at: float | None = None
+        self.error: KubernetesError | None = None
         self._kubernetes = kubernetes
         self._pace = pace
         self._clock = clock
@@ -48,41 +52,8 @@ class ComponentWatch:
             changed=self._changed,
         )
         self._pods: Reflector[Pod] | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def component(self) -> Component | None:
-        if not all(reflector.synced_at is not None for reflector in self.reflectors):
-            return None
-        if self.statefulset is None:
-            return Component(self.name, None)
-        if self._pods is None:
-            return None
-        return Component.of(self.name, self.statefulset, self._pods.items.values())
-
-    @property
-    def statefulset(self) -> StatefulSet | None:
-        return self._statefulsets.items.get(self.name)
-
-    @property
-    def reflectors(self) -> tuple[Reflector[StatefulSet] | Reflector[Pod], ...]:
-        return (self._statefulsets,) if self._pods is None else (self._statefulsets, self._pods)
-
-    @property
-    def synced(self) -> bool:
-        """Whether what is known is what is there now, as far as the watches tell."""
-        return self.component is not None and all(reflector.synced for reflector in self.reflectors)
-
-    @property
-    def synced_at(self) -> float | None:
-        """The moment up to which all of it is known to be true, in seconds since the epoch."""
-        moments = [reflector.synced_at for reflector in self.reflectors]
-        known = [moment for moment in moments if moment is not None]
-        return min(known) if self.component is not None and len(known) == len(moments) else None
-
-    @property
-    def error(self) -> KubernetesError | None:
-        return next((reflector.error for reflector in self.reflectors if reflector.error), None)
+        # What `component` was made of: a reflector replaces its items, and never changes them.
+        self._made_of: tuple[Mapping[str, StatefulSet], Mapping[str, Pod] | None] | None = None
 
     async def run(self) -> None:
         """Follows both until it is cancelled."""
@@ -90,50 +61,40 @@ class ComponentWatch:
             group.create_task(self._statefulsets.run())
             group.create_task(self._follow_pods())
 
-    async def wait_for(self, predicate: Callable[[Component], bool], *, timeout: float | None = None) -> Component:
-        """Waits until a current view of the component satisfies the predicate, and returns that.
-
-        `timeout` is in seconds; TimeoutError when it is over. While the watch is lost nothing is decided.
-        """
-        async with asyncio.timeout(timeout):
-            while True:
-                seen = self._pulse.count
-                if self._task is not None and self._task.done():
-                    self._task.result()  # it never ends but by a defect, and the waiter should not wait for ever
-                component = self.component
-                if self.synced and component is not None and predicate(component):
-                    return component
-                await self._pulse.after(seen)
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self.run())
-        self._task.add_done_callback(lambda _: self._pulse())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            if not self._task.cancelled() and (defect := self._task.exception()) and error is None:
-                raise defect
-
     def _changed(self) -> None:
+        self._take()
         self._pulse()
         self._tell()
 
+    def _take(self) -> None:
+        """Takes over what the reflectors know."""
+        pods = self._pods
+        self.error = self._statefulsets.error or (pods.error if pods else None)
+        moments = [self._statefulsets.synced_at] + ([pods.synced_at] if pods else [])
+        known = [moment for moment in moments if moment is not None]
+        statefulset = self._statefulsets.items.get(self.name)
+        if len(known) < len(moments) or (statefulset is not None and pods is None):
+            self.component, self.synced, self.synced_at, self._made_of = None, False, None, None
+            return
+        self.synced = self._statefulsets.synced and (pods is None or pods.synced)
+        self.synced_at = min(known)
+        made_of = (self._statefulsets.items, pods.items if pods else None)
+        if self._made_of is None or any(new is not old for new, old in zip(made_of, self._made_of, strict=True)):
+            self.component = Component.of(self.name, statefulset, pods.items.values() if pods else ())
+            self._made_of = made_of
+
     def _selector(self) -> str | None:
-        return None if self.statefulset is None else str(self.statefulset.spec.selector)
+        statefulset = self._statefulsets.items.get(self.name)
+        return None if statefulset is None else str(statefulset.spec.selector)
 
     async def _follow_pods(self) -> None:
         while True:
             selector = self._selector()
             if selector is None:
-                self._pods = None
+                self._follow(None)
                 await self._until_selector_is_not(None)
                 continue
-            self._pods = Reflector(
+            pods = Reflector(
                 self._kubernetes,
                 PODS,
                 labels=selector,
@@ -142,10 +103,15 @@ class ComponentWatch:
                 random=self._random,
                 changed=self._changed,
             )
+            self._follow(pods)
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(self._pods.run())
+                following = group.create_task(pods.run())
                 await self._until_selector_is_not(selector)
                 following.cancel()
+
+    def _follow(self, pods: Reflector[Pod] | None) -> None:
+        self._pods = pods
+        self._take()
 
     async def _until_selector_is_not(self, selector: str | None) -> None:
         while self._selector() == selector:

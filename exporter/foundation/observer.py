@@ -91,10 +91,6 @@ class Observer:
         """Why Kubernetes is not in sync, if it is not and was asked."""
         return next((each.error for each in (*self._components, *self._routes) if each.error), None)
 
-    async def changed(self, since: int) -> int:
-        """Waits until the version is higher than `since`, and returns it."""
-        return await self._pulse.after(since)
-
     async def run(self) -> None:
         """Observes until it is cancelled."""
         bbs, database = self.foundation.bbs, self.foundation.database
@@ -146,7 +142,7 @@ class Observer:
         self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
         if before is None or before.result is not answer.result:
             reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
-            words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS: a probe proves nothing"}
+            words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS probe inconclusive"}
             level = logging.INFO if reached else logging.WARNING
             self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
         self._probed(answer)
@@ -178,17 +174,19 @@ class Observer:
 
     def _kubernetes_changed(self) -> None:
         self._pulse()
-        view = self.view
-        absent = tuple(name for name, component in view.components.items() if component.statefulset is None)
-        state = (True, absent) if view.synced else (False,)
-        if state == self._said or not (view.synced or self.error):
+        watches = (*self._components, *self._routes)
+        synced, error = all(each.synced for each in watches), self.error
+        found = [each.component for each in self._components]
+        absent = tuple(each.name for each in found if each is not None and each.statefulset is None)
+        state = (True, absent) if synced else (False,)
+        if state == self._said or not (synced or error):
             return
         self._said = state
-        if view.synced:
+        if synced:
             level = logging.WARNING if absent else logging.INFO
-            self._say(level, "Kubernetes is in sync", missing=",".join(absent))
+            self._say(level, "in sync with the Kubernetes API", missing=",".join(absent))
         else:
-            self._say(logging.WARNING, "Kubernetes is out of sight", error=str(self.error))
+            self._say(logging.WARNING, "lost sync with the Kubernetes API", error=str(error))
 
     def _say(self, level: int, message: str, **details: str) -> None:
         fields = {key: value for key, value in details.items() if value}

@@ -45,7 +45,7 @@ _TELLING = (
 log = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple):
+class DialResult(NamedTuple):
     """How a dial ended, and in whose words."""
 
     result: ProbeResult
@@ -66,7 +66,7 @@ class _Address(NamedTuple):
         return str(self.sockaddr[0])
 
 
-async def dial_tcp(host: str, port: int, *, timeout: float) -> tuple[ProbeResult, str]:
+async def dial_tcp(host: str, port: int, *, timeout: float) -> DialResult:
     """Connects and closes; success if any of the name's addresses accepts.
 
     Looking the name up may take half of the time: the rest belongs to the connect, so that a slow resolver never looks
@@ -78,12 +78,12 @@ async def dial_tcp(host: str, port: int, *, timeout: float) -> tuple[ProbeResult
         async with asyncio.timeout(timeout / 2):
             addresses = await _look_up(host, port)
     except TimeoutError:
-        return Outcome(ProbeResult.ERROR, f"looking {host} up took longer than {timeout / 2:g} s")
+        return DialResult(ProbeResult.ERROR, f"looking {host} up took longer than {timeout / 2:g} s")
     except socket.gaierror as error:
         missing = error.errno in _NO_SUCH_NAME
-        return Outcome(ProbeResult.DNS if missing else ProbeResult.ERROR, f"{host}: {error.strerror}")
+        return DialResult(ProbeResult.DNS if missing else ProbeResult.ERROR, f"{host}: {error.strerror}")
     except (OSError, UnicodeError) as error:
-        return Outcome(ProbeResult.ERROR, f"{host}: {error}")
+        return DialResult(ProbeResult.ERROR, f"{host}: {error}")
     return await _connect_to_any(addresses, deadline)
 
 
@@ -111,21 +111,21 @@ async def _look_up(host: str, port: int) -> list[_Address]:
     return list(dict.fromkeys(_Address(family, sockaddr) for family, _, _, _, sockaddr in found))
 
 
-async def _connect_to_any(addresses: Iterable[_Address], deadline: float) -> Outcome:
+async def _connect_to_any(addresses: Iterable[_Address], deadline: float) -> DialResult:
     attempts = [asyncio.ensure_future(_connect(address, deadline)) for address in addresses]
-    outcomes = [Outcome(ProbeResult.DNS, "the name has no address")] if not attempts else []
+    results = [DialResult(ProbeResult.DNS, "the name has no address")] if not attempts else []
     try:
         for attempt in asyncio.as_completed(attempts):
-            outcomes.append(await attempt)
-            if outcomes[-1].result is ProbeResult.SUCCESS:
+            results.append(await attempt)
+            if results[-1].result is ProbeResult.SUCCESS:
                 break
     finally:
         for each in attempts:
             each.cancel()
-    return min(outcomes, key=lambda outcome: _TELLING.index(outcome.result))
+    return min(results, key=lambda found: _TELLING.index(found.result))
 
 
-async def _connect(address: _Address, deadline: float) -> Outcome:
+async def _connect(address: _Address, deadline: float) -> DialResult:
     loop = asyncio.get_running_loop()
     try:
         with socket.socket(address.family, socket.SOCK_STREAM) as connection:
@@ -135,10 +135,10 @@ async def _connect(address: _Address, deadline: float) -> Outcome:
     except TimeoutError:
         late = loop.time() - deadline
         if late > STALL:
-            return Outcome(ProbeResult.ERROR, f"this process stood still for {late:.1f} s")
-        return Outcome(ProbeResult.TIMEOUT, f"{address}: {os.strerror(errno.ETIMEDOUT)}")
+            return DialResult(ProbeResult.ERROR, f"this process stood still for {late:.1f} s")
+        return DialResult(ProbeResult.TIMEOUT, f"{address}: {os.strerror(errno.ETIMEDOUT)}")
     except OSError as error:
         # asyncio puts words of its own into `strerror`; the system's are those that people know from nc.
         words = os.strerror(error.errno) if error.errno else str(error)
-        return Outcome(_BY_ERRNO.get(error.errno or 0, ProbeResult.ERROR), f"{address}: {words}")
-    return Outcome(ProbeResult.SUCCESS, f"{address}: connected")
+        return DialResult(_BY_ERRNO.get(error.errno or 0, ProbeResult.ERROR), f"{address}: {words}")
+    return DialResult(ProbeResult.SUCCESS, f"{address}: connected")

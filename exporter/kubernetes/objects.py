@@ -109,12 +109,17 @@ class Pod(Stored, frozen=True):
 
     @property
     def fully_ready(self) -> bool:
-        """`Running` with every container ready, e.g. `2/2`, and not terminating (docs/runbook.md, steps 2 and 6)."""
+        """`Running` with every container ready, e.g. `2/2`, and not terminating (docs/runbook.md, steps 2 and 6).
+
+        On a node that is lost the containers keep the status that its kubelet reported last; there the node controller
+        sets the pod's Ready condition to False, and so that has a say where there is one.
+        """
         return (
             self.status.phase == "Running"
             and not self.terminating
             and self.containers > 0
             and self.containers_ready == self.containers
+            and not any(each.type == "Ready" and each.status != "True" for each in self.status.conditions or ())
         )
 
     @property

@@ -5,6 +5,7 @@ is a single call. A list replaces everything at once; nobody sees half of it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from exporter.kubernetes.api import Kubernetes, KubernetesError, Resource, Watch
 from exporter.kubernetes.objects import Stored
 
 K = TypeVar("K", bound=Stored)
+
+log = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
@@ -87,12 +90,18 @@ class Reflector(Generic[K]):
             try:
                 await self._follow()
             except KubernetesError as error:
-                self.synced = False
-                self.error = error
-                self._changed()
+                self._lose(error)
+            except Exception as error:  # an answer that nobody thought of must not end the watching of everything else
+                log.exception("a watch failed", extra={"resource": self._resource.plural})
+                self._lose(KubernetesError(f"{type(error).__name__}: {error}"))
             failures = 0 if loop.time() - began > STEADY else failures + 1
             delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 10))
             await asyncio.sleep(delay * self._random.uniform(0.5, 1.0))
+
+    def _lose(self, error: KubernetesError) -> None:
+        self.synced = False
+        self.error = error
+        self._changed()
 
     async def _follow(self) -> None:
         """Lists, then watches, one call after the other. Raises when the watch is lost; returns to be started anew."""

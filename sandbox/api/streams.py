@@ -1,7 +1,6 @@
 """What takes time to answer, without the transport: the lines of a watch as they come, and the frames of an exec."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 
@@ -36,29 +35,43 @@ class Following:
         self._due = iter(()) if bookmark_interval is None else _bookmarks(now, self._deadline, bookmark_interval)
         self._next_bookmark = next(self._due, None)
         self.was_cut = False
+        self._ended = False
 
     def cut(self) -> None:
-        """Ends it now."""
+        """Ends it now, in the middle: as a server that dies, or a router that forgets the connection."""
         self.was_cut = True
+        self.end()
+
+    def end(self) -> None:
+        """Ends it now, cleanly."""
+        self._ended = True
         self._news.set()
 
     async def lines(self) -> list[bytes]:
         """What is new, as soon as there is anything; nothing at the end of the watch."""
-        now = asyncio.get_running_loop().time
+        now = asyncio.get_running_loop().time()
         while True:
             await self._answering.wait()
             self._news.clear()
             lines = self._watch.poll()
-            over = self.was_cut or self._watch.ended or now() >= self._deadline
-            if not over and self._next_bookmark is not None and now() >= self._next_bookmark:
+            over = self._ended or self._watch.ended or now >= self._deadline
+            if not over and self._next_bookmark is not None and now >= self._next_bookmark:
                 lines.append(self._watch.bookmark())
                 self._next_bookmark = next(self._due, None)
             if lines or over:
                 return lines
             wake = self._deadline if self._next_bookmark is None else self._next_bookmark
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(wake):
-                    await self._news.wait()
+            now = await self._news_until(wake)
+
+    async def _news_until(self, wake: float) -> float:
+        """Waits for news, or until that moment; returns the loop's time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(wake):
+                await self._news.wait()
+        except TimeoutError:
+            return max(wake, loop.time())  # a loop may call a bit too early, and virtual time would stand still
+        return loop.time()
 
 
 def _bookmarks(start: float, deadline: float, interval: float) -> Iterator[float]:

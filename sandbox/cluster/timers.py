@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -29,9 +30,10 @@ class Timers:
         self._order = itertools.count()
 
     def after(self, delay: float, action: Action) -> Timer:
-        """Schedules an action `delay` seconds from now."""
+        """Schedules an action `delay` seconds from now; one that is infinite is never over."""
         timer = Timer(self.now + delay, next(self._order), action)
-        heapq.heappush(self._heap, timer)
+        if timer.due < math.inf:
+            heapq.heappush(self._heap, timer)
         return timer
 
     @property

@@ -138,7 +138,7 @@ async def test_what_may_not_be_read_is_unknown_and_says_why() -> None:
             assert from_kubernetes(found) == []
             assert (await exporter.until({synced(): 0}))[synced()] == 0
             assert requests(await exporter.metrics(), "list")["403"] > 0
-            assert [line for line in exporter.log if "out of sight" in line and "403" in line]
+            assert [line for line in exporter.log if "lost sync" in line and "403" in line]
 
             box.fault("allow-all")
             await exporter.until(healthy())

@@ -4,13 +4,19 @@ import asyncio
 
 
 class LoopClock:
-    """Wall time that runs with the loop's, so that a virtual loop moves both; it can be set apart."""
+    """Wall time that runs with the loop's, so that a virtual loop moves both; it can be set apart.
+
+    Where no loop runs, as in a fixture that is not async, it is the moment at which a virtual loop starts.
+    """
 
     def __init__(self, start: float = 1_000_000.0) -> None:
         self.start = start
 
     def now(self) -> float:
-        return self.start + asyncio.get_running_loop().time()
+        try:
+            return self.start + asyncio.get_running_loop().time()
+        except RuntimeError:
+            return self.start
 
     def boottime(self) -> float:
         return asyncio.get_running_loop().time()

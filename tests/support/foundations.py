@@ -1,11 +1,11 @@
-"""A small foundation in a `MemoryKubernetes`, and dialers that know who listens."""
+"""A small foundation on a shelf, and dialers that know who listens."""
 
 import asyncio
 from typing import Any
 
 from exporter.config.model import Foundation
 from exporter.foundation.view import ProbeResult
-from tests.support.memory_kubernetes import MemoryKubernetes
+from tests.support.inprocess import InProcessWriter, Shelf
 
 BBS = "diego-api.cf.svc.cluster.local"
 
@@ -68,18 +68,18 @@ def endpoints(*addresses: str) -> dict[str, Any]:
     return {"metadata": {"name": "diego-api"}, "subsets": [{"addresses": [{"ip": each} for each in addresses]}]}
 
 
-def healthy() -> MemoryKubernetes:
+def healthy() -> InProcessWriter:
     """Two diego-api pods of which the first is active, two of the Cloud Controller, and the Service."""
-    memory = MemoryKubernetes()
-    memory.put("statefulsets", **statefulset("diego-api"))
-    memory.put("statefulsets", **statefulset("api"))
-    memory.put("pods", **pod("diego-api", 0, active="true"))
-    memory.put("pods", **pod("diego-api", 1, active="false"))
-    memory.put("pods", **pod("api", 0, ip="10.0.1.1"))
-    memory.put("pods", **pod("api", 1, ip="10.0.1.2"))
-    memory.put("services", metadata={"name": "diego-api"}, spec={"clusterIP": "10.96.0.89"})
-    memory.put("endpoints", **endpoints("10.0.0.1"))
-    return memory
+    shelf = Shelf()
+    shelf.put("statefulsets", **statefulset("diego-api"))
+    shelf.put("statefulsets", **statefulset("api"))
+    shelf.put("pods", **pod("diego-api", 0, active="true"))
+    shelf.put("pods", **pod("diego-api", 1, active="false"))
+    shelf.put("pods", **pod("api", 0, ip="10.0.1.1"))
+    shelf.put("pods", **pod("api", 1, ip="10.0.1.2"))
+    shelf.put("services", metadata={"name": "diego-api"}, spec={"clusterIP": "10.96.0.89"})
+    shelf.put("endpoints", **endpoints("10.0.0.1"))
+    return InProcessWriter(shelf)
 
 
 class Dials:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from exporter.kubernetes.api import ApiError
 from tests.support.clocks import LoopClock
-from tests.support.memory_writer import MemoryCluster, MemoryWriter
+from tests.support.inprocess import InProcessWriter, Shelf
 from webhook.record.lease import Held, LeaseLock
 from webhook.writer import LeaseSpec
 
@@ -14,7 +14,7 @@ NAME = "diego-medic-diego-api"
 FORBIDDEN = ApiError(403, "Forbidden", "leases is forbidden")
 
 
-def a_lock(writer: MemoryWriter, identity: str = "a", *, clock: LoopClock | None = None) -> LeaseLock:
+def a_lock(writer: InProcessWriter, identity: str = "a", *, clock: LoopClock | None = None) -> LeaseLock:
     return LeaseLock(name=NAME, identity=identity, writer=writer, clock=clock or LoopClock())
 
 
@@ -22,25 +22,25 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def spec(cluster: MemoryCluster) -> LeaseSpec:
+def spec(cluster: Shelf) -> LeaseSpec:
     return cluster.leases[NAME].spec
 
 
 @asynccontextmanager
-async def held_by(writer: MemoryWriter, identity: str, *, epoch: int = 0) -> AsyncIterator[Held]:
+async def held_by(writer: InProcessWriter, identity: str, *, epoch: int = 0) -> AsyncIterator[Held]:
     async with a_lock(writer, identity).hold(least_epoch=lambda: epoch) as held:
         yield held
 
 
-async def seconds_to_take(writer: MemoryWriter, identity: str = "b", *, epoch: int = 0) -> float:
+async def seconds_to_take(writer: InProcessWriter, identity: str = "b", *, epoch: int = 0) -> float:
     began = now()
     async with held_by(writer, identity, epoch=epoch):
         return now() - began
 
 
-async def die(cluster: MemoryCluster, identity: str = "a") -> MemoryWriter:
+async def die(cluster: Shelf, identity: str = "a") -> InProcessWriter:
     """A program takes the lease and is killed: nothing is given back."""
-    writer = MemoryWriter(cluster)
+    writer = InProcessWriter(cluster)
 
     async def live() -> None:
         async with held_by(writer, identity):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from exporter.kubernetes.api import ApiError, ConflictError
-from tests.support.memory_writer import JOURNAL, MemoryWriter
+from tests.support.inprocess import JOURNAL, InProcessWriter
 from tests.support.moments import at
 from webhook.record.journal import Journal, Outcome, Run, note
 from webhook.record.store import Store
@@ -14,7 +14,7 @@ CONFLICT = ConflictError(409, "Conflict", "the object has been modified")
 FORBIDDEN = ApiError(403, "Forbidden", "configmaps is forbidden")
 
 
-def a_store(writer: MemoryWriter, foundation: str = "cf") -> Store:
+def a_store(writer: InProcessWriter, foundation: str = "cf") -> Store:
     return Store(name=JOURNAL, foundation=foundation, writer=writer)
 
 

@@ -1,23 +1,37 @@
 """One StatefulSet and its pods, followed by watch events."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
 
 from exporter.foundation.component import ComponentWatch
+from exporter.foundation.pulse import Pulse
 from exporter.foundation.view import Component
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.kubernetes.reflector import Pace
 from tests.support.clocks import LoopClock
 from tests.support.foundations import healthy, pod, statefulset
-from tests.support.memory_kubernetes import MemoryKubernetes
+from tests.support.inprocess import InProcessWriter
 
 pytestmark = pytest.mark.looptime
 
+START = LoopClock().start
 
-def watch_of(kubernetes: MemoryKubernetes, name: str = "diego-api") -> ComponentWatch:
-    return ComponentWatch(kubernetes, name, pace=Pace.for_staleness(60), clock=LoopClock(), random=Random(1))
+
+@asynccontextmanager
+async def watching(kubernetes: InProcessWriter, name: str = "diego-api") -> AsyncIterator[ComponentWatch]:
+    clock, pace = LoopClock(), Pace.for_staleness(60)
+    watch = ComponentWatch(kubernetes, name, pace=pace, clock=clock, random=Random(1))
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def names(component: Component | None) -> list[str] | None:
@@ -25,116 +39,122 @@ def names(component: Component | None) -> list[str] | None:
 
 
 async def test_it_knows_the_statefulset_and_its_pods() -> None:
-    async with watch_of(healthy()) as watch:
+    async with watching(healthy()) as watch:
         assert (watch.component, watch.synced, watch.synced_at) == (None, False, None)
+        await asyncio.sleep(1)
 
-        component = await watch.wait_for(lambda _: True, timeout=10)
-
-        assert (component.desired, names(component)) == (2, ["diego-api-0", "diego-api-1"])
-        assert watch.synced
-        assert watch.synced_at == LoopClock().start
+        assert watch.component is not None
+        assert (watch.component.desired, names(watch.component)) == (2, ["diego-api-0", "diego-api-1"])
+        assert (watch.synced, watch.synced_at, watch.error) == (True, START, None)
 
 
 async def test_it_is_as_old_as_its_older_half() -> None:
     kubernetes = healthy()
-    async with watch_of(kubernetes) as watch:
+    async with watching(kubernetes) as watch:
         await asyncio.sleep(5)
-        kubernetes.put("pods", **pod("diego-api", 1, restarts=1))
+        kubernetes.cluster.put("pods", **pod("diego-api", 1, restarts=1))
         await asyncio.sleep(1)
 
-        assert watch.synced_at == LoopClock().start
+        assert watch.synced_at == START
 
 
-async def test_a_waiter_is_woken_by_the_event_and_not_by_polling() -> None:
+async def test_what_has_not_changed_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    build: Callable[..., Component] = Component.of
+
+    def counted(name: str, *rest: object) -> Component:
+        made.append(name)
+        return build(name, *rest)
+
+    monkeypatch.setattr(Component, "of", counted)
     kubernetes = healthy()
-    loop = asyncio.get_running_loop()
-    async with watch_of(kubernetes) as watch:
-        loop.call_later(7.25, lambda: kubernetes.put("pods", **pod("diego-api", 1, active="true")))
-
-        await watch.wait_for(lambda found: all(each.has_label("skiff-role-active", "true") for each in found.pods))
-
-        assert loop.time() == pytest.approx(7.25)
-        assert kubernetes.calls["list", "pods"] == 1
-
-
-async def test_a_waiter_gives_up_in_time() -> None:
-    loop = asyncio.get_running_loop()
-    async with watch_of(healthy()) as watch:
-        with pytest.raises(TimeoutError):
-            await watch.wait_for(lambda _: False, timeout=100)
-
-        assert loop.time() == pytest.approx(100)
-
-
-async def test_nothing_is_decided_while_the_watch_is_lost() -> None:
-    """What was true before the loss may not be true now."""
-    kubernetes = healthy()
-    async with watch_of(kubernetes) as watch:
-        await watch.wait_for(lambda _: True, timeout=10)
-        kubernetes.list_error = lambda _: ApiUnreachableError("refused")
-        kubernetes.end_watches(ApiUnreachableError("cut off"), kind="pods")
+    async with watching(kubernetes) as watch:
         await asyncio.sleep(1)
-        assert not watch.synced
-        assert str(watch.error) == "refused"
+        made.clear()
+        before = watch.component
+        await asyncio.sleep(120)
+        assert watch.synced_at is not None
+        assert watch.synced_at > START + 60, "the control: there was news, bookmarks and ends of watches"
+        assert (made, watch.component is before) == ([], True)
 
-        with pytest.raises(TimeoutError):
-            await watch.wait_for(lambda _: True, timeout=30)
+        kubernetes.cluster.put("pods", **pod("diego-api", 1, active="true"))
+        await asyncio.sleep(1)
+        assert (made, watch.component is before) == (["diego-api"], False)
 
-        kubernetes.list_error = lambda _: None
-        await watch.wait_for(lambda _: True, timeout=30)
-        assert watch.error is None
+
+async def test_whoever_is_told_sees_what_has_changed() -> None:
+    seen: list[list[str] | None] = []
+    kubernetes, pulse = healthy(), Pulse()
+
+    def look() -> None:
+        seen.append(names(watch.component))
+        pulse()
+
+    pace, clock = Pace.for_staleness(60), LoopClock()
+    watch = ComponentWatch(kubernetes, "diego-api", pace=pace, clock=clock, random=Random(1), changed=look)
+    task = asyncio.create_task(watch.run())
+    await asyncio.sleep(1)
+    assert seen == [None, ["diego-api-0", "diego-api-1"]]
+
+    kubernetes.cluster.delete("pods", "diego-api-1")
+    await pulse.after(pulse.count)
+    assert seen[2:] == [["diego-api-0"]]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_lost_watch_is_out_of_sync_and_keeps_what_it_knew() -> None:
+    kubernetes = healthy()
+    async with watching(kubernetes) as watch:
+        await asyncio.sleep(1)
+        kubernetes.fail("list pods", ApiUnreachableError("refused"), times=-1)
+        kubernetes.cluster.drop_streams()
+        await asyncio.sleep(10)
+        assert (watch.synced, str(watch.error), watch.synced_at) == (False, "refused", START)
+        assert names(watch.component) == ["diego-api-0", "diego-api-1"]
+
+        kubernetes.recover()
+        await asyncio.sleep(10)
+        assert (watch.synced, watch.error) == (True, None)
 
 
 async def test_a_statefulset_that_does_not_exist_is_known_not_to() -> None:
     kubernetes = healthy()
-    async with watch_of(kubernetes, "diego-locket") as watch:
-        component = await watch.wait_for(lambda _: True, timeout=10)
-        assert component == Component("diego-locket", None)
+    async with watching(kubernetes, "diego-locket") as watch:
+        await asyncio.sleep(1)
+        assert (watch.component, watch.synced) == (Component("diego-locket", None), True)
 
-        kubernetes.put("statefulsets", **statefulset("diego-locket"))
-        kubernetes.put("pods", **pod("diego-locket", 0))
-        component = await watch.wait_for(lambda found: found.statefulset is not None, timeout=1)
-        assert names(component) == ["diego-locket-0"]
+        kubernetes.cluster.put("statefulsets", **statefulset("diego-locket"))
+        kubernetes.cluster.put("pods", **pod("diego-locket", 0))
+        await asyncio.sleep(1)
+        assert (names(watch.component), watch.synced) == (["diego-locket-0"], True)
 
-        kubernetes.delete("statefulsets", "diego-locket")
-        component = await watch.wait_for(lambda found: found.statefulset is None, timeout=1)
-        assert component.pods == ()
+        kubernetes.cluster.delete("statefulsets", "diego-locket")
+        await asyncio.sleep(1)
+        assert (watch.component, watch.synced) == (Component("diego-locket", None), True)
 
 
 async def test_only_the_pods_of_the_statefulset_as_it_is_now_belong_to_it() -> None:
-    """One made anew under the same name has another UID, and the pods of its predecessor are not its own."""
+    """One created again under the same name has another UID, and the pods of its predecessor are not its own."""
     kubernetes = healthy()
-    async with watch_of(kubernetes) as watch:
-        await watch.wait_for(lambda found: len(found.pods) == 2, timeout=10)
-        kubernetes.delete("statefulsets", "diego-api")
-        kubernetes.put("statefulsets", **statefulset("diego-api", uid="another"))
-        kubernetes.put("pods", **pod("diego-api", 0, uid="new", owner_uid="another"))
+    async with watching(kubernetes) as watch:
+        await asyncio.sleep(1)
+        kubernetes.cluster.delete("statefulsets", "diego-api")
+        kubernetes.cluster.put("statefulsets", **statefulset("diego-api", uid="another"))
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, uid="new", owner_uid="another"))
+        await asyncio.sleep(1)
 
-        component = await watch.wait_for(lambda found: len(found.pods) == 1, timeout=10)
-
-        assert [each.uid for each in component.pods] == ["new"]
+        assert watch.component is not None
+        assert [each.uid for each in watch.component.pods] == ["new"]
 
 
 async def test_another_selector_is_followed() -> None:
     kubernetes = healthy()
-    async with watch_of(kubernetes) as watch:
-        await watch.wait_for(lambda found: len(found.pods) == 2, timeout=10)
-        kubernetes.put("pods", **pod("diego-api", 5, app="relabelled"))
-        kubernetes.put("statefulsets", **statefulset("diego-api", app="relabelled"))
+    async with watching(kubernetes) as watch:
+        await asyncio.sleep(1)
+        kubernetes.cluster.put("pods", **pod("diego-api", 5, app="relabelled"))
+        kubernetes.cluster.put("statefulsets", **statefulset("diego-api", app="relabelled"))
+        await asyncio.sleep(1)
 
-        component = await watch.wait_for(lambda found: len(found.pods) == 1, timeout=10)
-
-        assert names(component) == ["diego-api-5"]
-        assert [since for kind, since, _ in kubernetes.watched if kind == "pods"][-1] == str(kubernetes.version)
-
-
-async def test_a_defect_in_the_background_reaches_the_waiter() -> None:
-    class Broken(MemoryKubernetes):
-        async def list(self, *_: object, **__: object) -> None:  # type: ignore[override]
-            raise ZeroDivisionError
-
-    with pytest.raises(ExceptionGroup):
-        async with watch_of(Broken()) as watch:
-            await watch.wait_for(lambda _: True, timeout=10)
-
-    assert asyncio.get_running_loop().time() < 1
+        assert names(watch.component) == ["diego-api-5"]
+        assert kubernetes.calls["list pods"] == 2

@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
+from exporter.foundation.observer import Observer
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.metrics import Instruments
 from exporter.serving.per_foundation import LONGEST_DELAY
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, healthy, pod
-from tests.support.memory_kubernetes import MemoryKubernetes
+from tests.support.inprocess import InProcessWriter
 
 pytestmark = pytest.mark.looptime
 
@@ -29,8 +30,8 @@ def config(*names: str, **changes: Any) -> Config:
 class World:
     """A cluster for each foundation, and a fleet that observes them."""
 
-    def __init__(self, *names: str, dial: Any = None, **clusters: MemoryKubernetes) -> None:
-        self.clusters = clusters
+    def __init__(self, *names: str, dial: Any = None) -> None:
+        self.clusters: dict[str, InProcessWriter] = {}
         self.observe: dict[str, Callable[[str, str], None]] = {}
         self.registry = CollectorRegistry()
         self.fleet = Fleet(
@@ -42,7 +43,7 @@ class World:
             dial=dial or Dials(),
         )
 
-    def connect(self, foundation: Foundation, observe: Callable[[str, str], None]) -> MemoryKubernetes:
+    def connect(self, foundation: Foundation, observe: Callable[[str, str], None]) -> InProcessWriter:
         self.observe[foundation.name] = observe
         return self.clusters.setdefault(foundation.name, healthy())
 
@@ -82,8 +83,9 @@ async def test_it_is_ready_when_everything_was_asked_once_and_stays_ready() -> N
     dials = Dials()
     dials.takes[BBS] = 3.0
     world = World("cf", dial=dials)
-    assert world.fleet.not_ready() == "the first look at cf is under way"
-    world.clusters["cf"].list_error = lambda _: ApiUnreachableError("refused")
+    assert world.fleet.not_ready() == "the first look at the foundations is under way"
+    world.clusters["cf"] = healthy()
+    world.clusters["cf"].fail("*", ApiUnreachableError("refused"), times=-1)
     async with world.running() as fleet:
         await asyncio.sleep(2)
         assert fleet.not_ready() == "the first look at cf is under way"
@@ -94,25 +96,26 @@ async def test_it_is_ready_when_everything_was_asked_once_and_stays_ready() -> N
         assert fleet.not_ready() is None, "a reload does not take it out of service"
 
 
-async def test_an_observer_that_crashes_is_restarted_and_disturbs_no_other(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(MemoryKubernetes):
-        broken = True
+async def test_a_crash_is_confined_and_starts_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, broken = Observer.run, True
 
-        async def list(self, *args: Any, **kwargs: Any) -> Any:
-            if self.broken:
-                raise ZeroDivisionError
-            return await super().list(*args, **kwargs)
+    async def crash(observer: Observer) -> None:
+        if broken and observer.foundation.name == "crashes":
+            raise ZeroDivisionError
+        await run(observer)
 
-    broken = Broken()
-    world = World("crashes", "goes-on", crashes=broken)
+    monkeypatch.setattr(Observer, "run", crash)
+    world = World("crashes", "continues")
     async with world.running() as fleet:
         await asyncio.sleep(30)
-        assert synced(fleet) == {"crashes": False, "goes-on": True}
+        assert synced(fleet) == {"crashes": False, "continues": True}
         assert "task of a foundation crashed" in caplog.text
 
-        broken.broken = False
+        broken = False
         await asyncio.sleep(LONGEST_DELAY)
-        assert synced(fleet) == {"crashes": True, "goes-on": True}
+        assert synced(fleet) == {"crashes": True, "continues": True}
 
 
 async def test_a_foundation_that_hangs_delays_no_other() -> None:
@@ -123,7 +126,7 @@ async def test_a_foundation_that_hangs_delays_no_other() -> None:
     async with world.running() as fleet:
         hangs = Foundation.model_validate({"name": "hangs", "bbs": {"host": "hangs.example.org"}})
         world.clusters["hangs"] = healthy()
-        world.clusters["hangs"].list_error = lambda _: ApiUnreachableError("timed out")
+        world.clusters["hangs"].fail("*", ApiUnreachableError("timed out"), times=-1)
         fleet.apply(Config(foundations=(hangs, *config("goes-on").foundations)))
         await asyncio.sleep(61)
 
@@ -183,7 +186,7 @@ async def test_the_key_changes_with_what_is_shown_by_event_and_by_age() -> None:
         await asyncio.sleep(1)
         assert fleet.key() == key, "nothing happened"
 
-        world.clusters["cf"].put("pods", **pod("diego-api", 0))
+        world.clusters["cf"].cluster.put("pods", **pod("diego-api", 0))
         await asyncio.sleep(0.01)
         assert fleet.key() != key
 

@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from exporter.kubernetes.api import ConflictError
+from tests.support.inprocess import InProcessWriter, Shelf
 from tests.support.leases import FORBIDDEN, NAME, a_lock, held_by, now, spec
-from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from webhook.record.lease import ATTEMPT, DURATION, RENEW_DEADLINE, RENEW_INTERVAL, RETRY_INTERVAL, new_identity
 from webhook.writer import LeaseSpec
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture
-def cluster() -> MemoryCluster:
-    return MemoryCluster()
+def cluster() -> Shelf:
+    return Shelf()
 
 
 @pytest.fixture
-def writer(cluster: MemoryCluster) -> MemoryWriter:
-    return MemoryWriter(cluster)
+def writer(cluster: Shelf) -> InProcessWriter:
+    return InProcessWriter(cluster)
 
 
 def test_two_programs_on_one_host_differ() -> None:
@@ -35,7 +35,7 @@ def test_the_deadlines_leave_room_between_them() -> None:
     assert DURATION - RENEW_DEADLINE >= 5
 
 
-async def test_the_first_takes_it_at_once(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_the_first_takes_it_at_once(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
         assert (now(), held.epoch, held.valid) == (0, 1, True)
         taken = spec(cluster)
@@ -43,7 +43,7 @@ async def test_the_first_takes_it_at_once(writer: MemoryWriter, cluster: MemoryC
     assert taken.acquire_time == taken.renew_time == datetime.fromisoformat("1970-01-12T13:46:40+00:00")
 
 
-async def test_it_is_renewed_for_as_long_as_it_is_held(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_it_is_renewed_for_as_long_as_it_is_held(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
         renewals = []
         for _ in range(120):
@@ -57,31 +57,31 @@ async def test_it_is_renewed_for_as_long_as_it_is_held(writer: MemoryWriter, clu
     assert spec(cluster).lease_transitions == 1
 
 
-async def test_it_is_free_for_the_next_at_once(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_it_is_free_for_the_next_at_once(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as first:
         await asyncio.sleep(7)
 
     assert (first.valid, spec(cluster).holder_identity, spec(cluster).lease_transitions) == (False, "", 1)
-    async with held_by(MemoryWriter(cluster), "b") as second:
+    async with held_by(InProcessWriter(cluster), "b") as second:
         assert (second.epoch, now()) == (2, 7)
 
 
-async def test_it_is_given_back_when_the_work_fails(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_it_is_given_back_when_the_work_fails(writer: InProcessWriter, cluster: Shelf) -> None:
     with pytest.raises(RuntimeError):
         async with held_by(writer, "a"):
             raise RuntimeError
     assert spec(cluster).holder_identity == ""
 
 
-async def test_giving_it_back_takes_two_seconds_at_most(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_giving_it_back_takes_two_seconds_at_most(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a"):
-        writer.latency = lambda: 3600.0
+        writer.slow(3600.0)
 
     assert now() == 2
     assert spec(cluster).holder_identity == "a"
 
 
-async def test_a_cancelled_program_ends(writer: MemoryWriter) -> None:
+async def test_a_cancelled_program_ends(writer: InProcessWriter) -> None:
     async def work() -> None:
         async with held_by(writer, "a"):
             await asyncio.Event().wait()
@@ -94,7 +94,7 @@ async def test_a_cancelled_program_ends(writer: MemoryWriter) -> None:
     assert task.cancelled()
 
 
-async def test_a_cancellation_at_the_moment_of_giving_it_back_is_not_swallowed(writer: MemoryWriter) -> None:
+async def test_a_cancellation_at_the_moment_of_giving_it_back_is_not_swallowed(writer: InProcessWriter) -> None:
     """The work has ended, the renewal is being ended, and now the program shall end."""
 
     async def work() -> None:
@@ -112,7 +112,7 @@ async def test_a_cancellation_at_the_moment_of_giving_it_back_is_not_swallowed(w
 # ---- the API server
 
 
-async def test_what_keeps_it_from_being_taken_is_told(writer: MemoryWriter) -> None:
+async def test_what_keeps_it_from_being_taken_is_told(writer: InProcessWriter) -> None:
     lock = a_lock(writer)
     writer.fail("create leases", FORBIDDEN, times=3)
 
@@ -126,8 +126,8 @@ async def test_what_keeps_it_from_being_taken_is_told(writer: MemoryWriter) -> N
     await task
 
 
-async def test_an_api_server_that_hangs_is_asked_again(writer: MemoryWriter) -> None:
-    writer.latency = lambda: 3600.0
+async def test_an_api_server_that_hangs_is_asked_again(writer: InProcessWriter) -> None:
+    writer.slow(3600.0)
     lock = a_lock(writer)
 
     async def take() -> None:
@@ -137,11 +137,11 @@ async def test_an_api_server_that_hangs_is_asked_again(writer: MemoryWriter) -> 
     task = asyncio.create_task(take())
     await asyncio.sleep(60)
     assert lock.waits_for == "the API server does not answer"
-    writer.latency = lambda: 0.0
+    writer.slow(0.0)
     await asyncio.wait_for(task, 10)
 
 
-async def test_a_holder_that_is_cut_off_stops_trusting_its_lease(writer: MemoryWriter) -> None:
+async def test_a_holder_that_is_cut_off_stops_trusting_its_lease(writer: InProcessWriter) -> None:
     """Well before another may take it; and trusts it again when it was renewed, if nobody has taken it."""
     async with held_by(writer, "a") as held:
         await asyncio.sleep(RENEW_INTERVAL + 0.001)
@@ -151,13 +151,13 @@ async def test_a_holder_that_is_cut_off_stops_trusting_its_lease(writer: MemoryW
         await asyncio.sleep(0.2)
         assert (held.valid, held.lost) == (False, False)
 
-        writer.heal()
+        writer.recover()
         await asyncio.sleep(RETRY_INTERVAL + 0.001)
         assert held.valid
 
 
 @pytest.mark.parametrize("call", ["get leases", "update leases"])
-async def test_two_failures_in_a_row_do_not_shake_it(writer: MemoryWriter, call: str) -> None:
+async def test_two_failures_in_a_row_do_not_shake_it(writer: InProcessWriter, call: str) -> None:
     async with held_by(writer, "a") as held:
         for _ in range(10):
             writer.fail(call, times=2)
@@ -166,24 +166,24 @@ async def test_two_failures_in_a_row_do_not_shake_it(writer: MemoryWriter, call:
                 assert held.valid
 
 
-async def test_one_call_that_hangs_does_not_shake_it(writer: MemoryWriter) -> None:
+async def test_one_call_that_hangs_does_not_shake_it(writer: InProcessWriter) -> None:
     async with held_by(writer, "a") as held:
         await asyncio.sleep(4.9)
-        writer.latency = lambda: 3600.0
+        writer.slow(3600.0)
         await asyncio.sleep(1)
-        writer.latency = lambda: 0.0
+        writer.slow(0.0)
         for _ in range(200):
             await asyncio.sleep(0.1)
             assert held.valid
 
 
-async def test_a_holder_that_comes_back_too_late_has_lost_it(cluster: MemoryCluster) -> None:
-    writer = MemoryWriter(cluster)
+async def test_a_holder_that_comes_back_too_late_has_lost_it(cluster: Shelf) -> None:
+    writer = InProcessWriter(cluster)
     async with held_by(writer, "a") as first:
         writer.fail("get leases", times=-1)
-        async with held_by(MemoryWriter(cluster), "b") as second:
+        async with held_by(InProcessWriter(cluster), "b") as second:
             assert not first.valid
-            writer.heal()
+            writer.recover()
             await asyncio.sleep(RETRY_INTERVAL + RENEW_INTERVAL)
             assert (first.lost, first.valid, second.valid) == (True, False, True)
 
@@ -191,9 +191,9 @@ async def test_a_holder_that_comes_back_too_late_has_lost_it(cluster: MemoryClus
 
 
 @pytest.mark.parametrize("call", ["create leases", "update leases"])
-async def test_a_lost_answer_to_taking_it(cluster: MemoryCluster, call: str) -> None:
+async def test_a_lost_answer_to_taking_it(cluster: Shelf, call: str) -> None:
     """It is taken again, by the same program, under a later epoch."""
-    writer = MemoryWriter(cluster)
+    writer = InProcessWriter(cluster)
     if call == "update leases":
         cluster.write_lease(NAME, LeaseSpec(holder_identity="", lease_transitions=4))
     writer.fail(call, effective=True)
@@ -203,7 +203,7 @@ async def test_a_lost_answer_to_taking_it(cluster: MemoryCluster, call: str) -> 
         assert held.epoch == spec(cluster).lease_transitions == (6 if call == "update leases" else 2)
 
 
-async def test_a_lost_answer_to_a_renewal(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_a_lost_answer_to_a_renewal(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
         writer.fail("update leases", effective=True, times=2)
         for _ in range(300):
@@ -212,14 +212,14 @@ async def test_a_lost_answer_to_a_renewal(writer: MemoryWriter, cluster: MemoryC
         assert spec(cluster).lease_transitions == 1
 
 
-async def test_who_comes_second_in_a_race_looks_again(writer: MemoryWriter) -> None:
+async def test_who_comes_second_in_a_race_looks_again(writer: InProcessWriter) -> None:
     writer.fail("create leases", ConflictError(409, "AlreadyExists", NAME))
 
     async with held_by(writer, "a"):
         assert now() == RETRY_INTERVAL
 
 
-async def test_somebody_else_who_writes_the_lease_takes_it(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_somebody_else_who_writes_the_lease_takes_it(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
         cluster.write_lease(NAME, LeaseSpec(holder_identity="kubectl", lease_transitions=1))
         await asyncio.sleep(RENEW_INTERVAL + 0.001)
@@ -228,9 +228,9 @@ async def test_somebody_else_who_writes_the_lease_takes_it(writer: MemoryWriter,
         assert spec(cluster).holder_identity == "kubectl"
 
 
-async def test_it_is_trusted_from_before_it_was_asked_for(writer: MemoryWriter) -> None:
+async def test_it_is_trusted_from_before_it_was_asked_for(writer: InProcessWriter) -> None:
     """When the API server got to it is not known: it may have been at once."""
-    writer.latency = lambda: 1.0
+    writer.slow(1.0)
     async with held_by(writer, "a") as held:
         assert now() == 4
         writer.fail("get leases", times=-1)
@@ -240,9 +240,9 @@ async def test_it_is_trusted_from_before_it_was_asked_for(writer: MemoryWriter) 
         assert not held.valid
 
 
-async def test_the_same_program_takes_its_own_lease_again(cluster: MemoryCluster) -> None:
+async def test_the_same_program_takes_its_own_lease_again(cluster: Shelf) -> None:
     """After a change of the config: the medic that ends must not give away what the new one has taken."""
-    writer = MemoryWriter(cluster)
+    writer = InProcessWriter(cluster)
     async with contextlib.AsyncExitStack() as later:
         async with held_by(writer, "a"):
             second = await later.enter_async_context(held_by(writer, "a"))
@@ -252,8 +252,8 @@ async def test_the_same_program_takes_its_own_lease_again(cluster: MemoryCluster
         assert second.valid
 
 
-async def test_the_older_of_the_two_knows_that_it_has_lost(cluster: MemoryCluster) -> None:
-    writer = MemoryWriter(cluster)
+async def test_the_older_of_the_two_knows_that_it_has_lost(cluster: Shelf) -> None:
+    writer = InProcessWriter(cluster)
     async with held_by(writer, "a") as first, held_by(writer, "a") as second:
         await asyncio.sleep(RENEW_INTERVAL + 0.001)
         assert (first.lost, second.valid) == (True, True)

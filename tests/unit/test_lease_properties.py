@@ -5,8 +5,9 @@ from random import Random
 
 import pytest
 
+from sandbox.transport import Mishap, Request
 from tests.support.clocks import LoopClock
-from tests.support.memory_writer import TIMED_OUT, MemoryCluster, MemoryWriter, Mishap
+from tests.support.inprocess import TIMED_OUT, InProcessWriter, Shelf
 from webhook.record.lease import Held, LeaseLock
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
@@ -23,8 +24,8 @@ class Program:
         self.world = world
         self.number = number
         self.random = Random(world.random.random())
-        self.writer = MemoryWriter(world.cluster)
-        self.writer.latency = self._latency
+        self.writer = InProcessWriter(world.cluster)
+        self.writer.slow(self._latency)
         self.writer.mishap = self._mishap
         self.trouble: str | None = None
         self.lives = 0
@@ -57,11 +58,11 @@ class Program:
             return self.random.uniform(0, 30)
         return self.random.uniform(0, 2 if self.trouble == "slow" else 0.05)
 
-    def _mishap(self, _call: str) -> Mishap | None:
+    def _mishap(self, _request: Request) -> Mishap | None:
         if self.trouble == "cut off" or (self.trouble == "flaky" and self.random.random() < 0.4):
-            return Mishap(TIMED_OUT)
+            return Mishap(error=TIMED_OUT)
         if self.trouble == "answers lost" and self.random.random() < 0.4:
-            return Mishap(TIMED_OUT, effective=True)
+            return Mishap(error=TIMED_OUT, effective=True)
         return None
 
 
@@ -70,7 +71,7 @@ class World:
 
     def __init__(self, seed: int, *, deletes: bool) -> None:
         self.random = Random(seed)
-        self.cluster = MemoryCluster()
+        self.cluster = Shelf()
         self.programs = [Program(self, number) for number in range(3)]
         self.deletes = deletes
         self.epoch = 0  # what the journal knows: each holder puts its epoch there before it acts
@@ -97,8 +98,8 @@ class World:
         while asyncio.get_running_loop().time() < until:
             if self.random.random() < 0.05:
                 self.random.choice(self.programs).trouble = self.random.choice(TROUBLES)
-            if self.deletes and self.random.random() < 0.01:
-                self.cluster.leases.pop(NAME, None)
+            if self.deletes and self.random.random() < 0.01 and NAME in self.cluster.leases:
+                self.cluster.delete("leases", NAME)
             await asyncio.sleep(LOOK)
             self.look()
             for task in tasks:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.support.clocks import LoopClock
+from tests.support.inprocess import InProcessWriter, Shelf
 from tests.support.leases import NAME, a_lock, die, held_by, now, seconds_to_take, spec
-from tests.support.memory_writer import MemoryCluster, MemoryWriter
 from webhook.record.lease import DURATION, RENEW_INTERVAL, RETRY_INTERVAL
 from webhook.writer import LeaseSpec
 
@@ -17,28 +17,28 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture
-def cluster() -> MemoryCluster:
-    return MemoryCluster()
+def cluster() -> Shelf:
+    return Shelf()
 
 
 @pytest.fixture
-def writer(cluster: MemoryCluster) -> MemoryWriter:
-    return MemoryWriter(cluster)
+def writer(cluster: Shelf) -> InProcessWriter:
+    return InProcessWriter(cluster)
 
 
-async def test_another_waits_until_the_holder_was_silent_for_its_duration(cluster: MemoryCluster) -> None:
+async def test_another_waits_until_the_holder_was_silent_for_its_duration(cluster: Shelf) -> None:
     await die(cluster)
 
-    waited = await seconds_to_take(MemoryWriter(cluster))
+    waited = await seconds_to_take(InProcessWriter(cluster))
 
     assert DURATION < waited <= DURATION + 2 * RETRY_INTERVAL
 
 
 @pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])
-async def test_silence_is_measured_by_ones_own_clock(cluster: MemoryCluster, skew: float) -> None:
+async def test_silence_is_measured_by_ones_own_clock(cluster: Shelf, skew: float) -> None:
     """The holder's renewals look a day old, or a day ahead: what counts is that they go on."""
-    holder = a_lock(MemoryWriter(cluster), clock=LoopClock(1_000_000 + skew))
-    waiting = a_lock(MemoryWriter(cluster), "b")
+    holder = a_lock(InProcessWriter(cluster), clock=LoopClock(1_000_000 + skew))
+    waiting = a_lock(InProcessWriter(cluster), "b")
 
     async def wait() -> None:
         async with waiting.hold():
@@ -54,15 +54,15 @@ async def test_silence_is_measured_by_ones_own_clock(cluster: MemoryCluster, ske
     assert waiting.waits_for == ""
 
 
-async def test_the_duration_is_the_holders(cluster: MemoryCluster) -> None:
+async def test_the_duration_is_the_holders(cluster: Shelf) -> None:
     cluster.write_lease(NAME, LeaseSpec(holder_identity="other", lease_duration_seconds=60, lease_transitions=5))
 
-    assert 60 < await seconds_to_take(MemoryWriter(cluster)) <= 60 + 2 * RETRY_INTERVAL
+    assert 60 < await seconds_to_take(InProcessWriter(cluster)) <= 60 + 2 * RETRY_INTERVAL
 
 
-async def test_each_sign_of_life_begins_the_wait_anew(cluster: MemoryCluster) -> None:
+async def test_each_sign_of_life_begins_the_wait_anew(cluster: Shelf) -> None:
     await die(cluster)
-    task = asyncio.create_task(seconds_to_take(MemoryWriter(cluster)))
+    task = asyncio.create_task(seconds_to_take(InProcessWriter(cluster)))
     await asyncio.sleep(14)
     cluster.write_lease(
         NAME, msgspec.structs.replace(spec(cluster), renew_time=datetime.fromisoformat("2026-01-31T00Z"))
@@ -72,27 +72,27 @@ async def test_each_sign_of_life_begins_the_wait_anew(cluster: MemoryCluster) ->
 
 
 @pytest.mark.parametrize("holder", ["", None])
-async def test_a_free_lease_is_taken_at_once(cluster: MemoryCluster, holder: str | None) -> None:
+async def test_a_free_lease_is_taken_at_once(cluster: Shelf, holder: str | None) -> None:
     cluster.write_lease(NAME, LeaseSpec(holder_identity=holder, lease_transitions=41))
 
-    async with held_by(MemoryWriter(cluster), "b") as held:
+    async with held_by(InProcessWriter(cluster), "b") as held:
         assert (now(), held.epoch) == (0, 42)
 
 
-async def test_the_epoch_grows_with_every_holder_and_with_what_the_journal_knows(cluster: MemoryCluster) -> None:
+async def test_the_epoch_grows_with_every_holder_and_with_what_the_journal_knows(cluster: Shelf) -> None:
     epochs = []
     for identity, known in (("a", 0), ("b", 0), ("a", 9), ("a", 0)):
-        async with held_by(MemoryWriter(cluster), identity, epoch=known) as held:
+        async with held_by(InProcessWriter(cluster), identity, epoch=known) as held:
             epochs.append(held.epoch)
 
     assert epochs == [1, 2, 10, 11]
 
 
-async def test_one_of_many_takes_it_and_then_the_next(cluster: MemoryCluster) -> None:
+async def test_one_of_many_takes_it_and_then_the_next(cluster: Shelf) -> None:
     taken: list[tuple[str, int, float]] = []
 
     async def take(identity: str) -> None:
-        async with held_by(MemoryWriter(cluster), identity) as held:
+        async with held_by(InProcessWriter(cluster), identity) as held:
             taken.append((identity, held.epoch, now()))
             await asyncio.sleep(10)
 
@@ -106,27 +106,27 @@ async def test_one_of_many_takes_it_and_then_the_next(cluster: MemoryCluster) ->
 # ---- deleted
 
 
-async def test_where_somebody_acted_before_a_missing_lease_is_waited_for(cluster: MemoryCluster) -> None:
+async def test_where_somebody_acted_before_a_missing_lease_is_waited_for(cluster: Shelf) -> None:
     """Its holder may not know yet that it is gone; the journal's epoch says that there was one."""
-    async with held_by(MemoryWriter(cluster), "b", epoch=6) as held:
+    async with held_by(InProcessWriter(cluster), "b", epoch=6) as held:
         assert DURATION < now() <= DURATION + 2 * RETRY_INTERVAL
         assert held.epoch == 7
 
 
-async def test_a_holder_whose_lease_was_deleted_has_lost_it(writer: MemoryWriter, cluster: MemoryCluster) -> None:
+async def test_a_holder_whose_lease_was_deleted_has_lost_it(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
-        del cluster.leases[NAME]
+        cluster.delete("leases", NAME)
         await asyncio.sleep(RENEW_INTERVAL + 0.001)
         assert (held.lost, held.valid) == (True, False)
 
     assert cluster.leases == {}
 
 
-async def test_a_deleted_lease_is_not_taken_while_its_holder_trusts_it(cluster: MemoryCluster) -> None:
-    async with held_by(MemoryWriter(cluster), "a") as first:
-        waiting = asyncio.create_task(seconds_to_take(MemoryWriter(cluster), epoch=1))
+async def test_a_deleted_lease_is_not_taken_while_its_holder_trusts_it(cluster: Shelf) -> None:
+    async with held_by(InProcessWriter(cluster), "a") as first:
+        waiting = asyncio.create_task(seconds_to_take(InProcessWriter(cluster), epoch=1))
         await asyncio.sleep(7)
-        del cluster.leases[NAME]
+        cluster.delete("leases", NAME)
         while not waiting.done():
             await asyncio.sleep(0.1)
             assert not (first.valid and NAME in cluster.leases)

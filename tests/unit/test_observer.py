@@ -2,41 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
 
 import pytest
 
-from exporter.config.model import Foundation
 from exporter.foundation import assess
 from exporter.foundation.observer import Observer
 from exporter.foundation.view import Probe, ProbeResult
 from exporter.kubernetes.api import ApiUnreachableError
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, endpoints, foundation, healthy, pod, statefulset
-from tests.support.memory_kubernetes import MemoryKubernetes
+from tests.support.observers import observing
 
 pytestmark = pytest.mark.looptime
 
 FIRST, SECOND = "10.0.0.1", "10.0.0.2"
-
-
-@asynccontextmanager
-async def observing(
-    kubernetes: MemoryKubernetes, dials: Dials, config: Foundation | None = None, **options: Any
-) -> AsyncIterator[Observer]:
-    seams: dict[str, Any] = {"clock": LoopClock(), "random": Random(1), "dial": dials} | options
-    observer = Observer(config or foundation(), kubernetes, **seams)
-    task = asyncio.create_task(observer.run())
-    try:
-        await asyncio.sleep(1.5)  # the first round, jitter included
-        yield observer
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def serving(observer: Observer) -> list[str]:
@@ -68,8 +48,8 @@ async def test_a_failover_is_followed() -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
         dials.answers = {BBS: ProbeResult.SUCCESS, SECOND: ProbeResult.SUCCESS}
-        kubernetes.put("pods", **pod("diego-api", 0, active="false"))
-        kubernetes.put("pods", **pod("diego-api", 1, active="true"))
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, active="false"))
+        kubernetes.cluster.put("pods", **pod("diego-api", 1, active="true"))
         await asyncio.sleep(0.01)
         assert leaders(observer) == ["diego-api-1"]
 
@@ -134,7 +114,7 @@ async def test_a_missing_name_proves_something_only_with_an_empty_service(
 ) -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
-        kubernetes.put("endpoints", **endpoints(*addresses))
+        kubernetes.cluster.put("endpoints", **endpoints(*addresses))
         dials.answers[BBS] = ProbeResult.DNS
         await asyncio.sleep(11)
 
@@ -144,10 +124,10 @@ async def test_a_missing_name_proves_something_only_with_an_empty_service(
 async def test_a_missing_name_proves_nothing_while_the_service_is_out_of_sight() -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
-        kubernetes.put("endpoints", **endpoints())
+        kubernetes.cluster.put("endpoints", **endpoints())
         await asyncio.sleep(0)
-        kubernetes.list_error = lambda _: ApiUnreachableError("refused")
-        kubernetes.end_watches(ApiUnreachableError("cut off"))
+        kubernetes.fail("*", ApiUnreachableError("refused"), times=-1)
+        kubernetes.cluster.drop_streams()
         dials.answers[BBS] = ProbeResult.DNS
         await asyncio.sleep(11)
 
@@ -157,8 +137,8 @@ async def test_a_missing_name_proves_nothing_while_the_service_is_out_of_sight()
 async def test_one_lost_watch_is_out_of_sync_until_all_are_back() -> None:
     kubernetes = healthy()
     async with observing(kubernetes, Dials()) as observer:
-        kubernetes.list_error = lambda kind: ApiUnreachableError("refused") if kind == "endpoints" else None
-        kubernetes.end_watches(ApiUnreachableError("silent"))
+        kubernetes.fail("list endpoints", ApiUnreachableError("refused"), times=-1)
+        kubernetes.cluster.drop_streams()
         await asyncio.sleep(0.01)
         assert not synced(observer)
 
@@ -168,7 +148,7 @@ async def test_one_lost_watch_is_out_of_sync_until_all_are_back() -> None:
         assert leaders(observer) == ["diego-api-0"], "what was known is still there, with its age"
         assert observer.view.synced_at == LoopClock().start
 
-        kubernetes.list_error = lambda _: None
+        kubernetes.recover()
         await asyncio.sleep(11)
         assert synced(observer)
         assert observer.view.synced_at is not None
@@ -178,7 +158,7 @@ async def test_one_lost_watch_is_out_of_sync_until_all_are_back() -> None:
 async def test_the_view_is_as_old_as_its_oldest_part() -> None:
     kubernetes = healthy()
     async with observing(kubernetes, Dials()) as observer:
-        kubernetes.put("pods", **pod("diego-api", 0, active="true", restarts=1))
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, active="true", restarts=1))
         await asyncio.sleep(1)
 
         assert observer.view.synced_at == LoopClock().start
@@ -187,7 +167,7 @@ async def test_the_view_is_as_old_as_its_oldest_part() -> None:
 async def test_a_pod_that_is_gone_is_probed_no_more_and_forgotten() -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
-        kubernetes.delete("pods", "diego-api-0")
+        kubernetes.cluster.delete("pods", "diego-api-0")
         await asyncio.sleep(0.01)
         asked = len(dials.times(FIRST))
         assert set(observer.view.pods) == {"diego-api-1-uid"}
@@ -200,11 +180,11 @@ async def test_a_pod_that_is_gone_is_probed_no_more_and_forgotten() -> None:
 async def test_its_successor_is_probed_as_soon_as_it_has_an_address() -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
-        kubernetes.delete("pods", "diego-api-0")
-        kubernetes.put("pods", **pod("diego-api", 0, uid="new", ip="", phase="Pending", ready=0))
+        kubernetes.cluster.delete("pods", "diego-api-0")
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, uid="new", ip="", phase="Pending", ready=0))
         await asyncio.sleep(5)
         dials.answers["10.0.0.77"] = ProbeResult.SUCCESS
-        kubernetes.put("pods", **pod("diego-api", 0, uid="new", ip="10.0.0.77", ready=0))
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, uid="new", ip="10.0.0.77", ready=0))
         await asyncio.sleep(0.1)
 
         assert len(dials.times("10.0.0.77")) == 1
@@ -216,7 +196,7 @@ async def test_another_address_is_another_question() -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
         dials.takes["10.0.0.77"] = 3.0
-        kubernetes.put("pods", **pod("diego-api", 0, active="true", ip="10.0.0.77"))
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, active="true", ip="10.0.0.77"))
         await asyncio.sleep(1)
         seen = assess.serving(observer.view, observer.foundation, now=LoopClock().now())
 
@@ -227,8 +207,8 @@ async def test_another_address_is_another_question() -> None:
 async def test_a_statefulset_made_anew_has_none_of_the_old_pods() -> None:
     kubernetes, dials = healthy(), Dials()
     async with observing(kubernetes, dials) as observer:
-        kubernetes.delete("statefulsets", "diego-api")
-        kubernetes.put("statefulsets", **statefulset("diego-api", uid="another"))
+        kubernetes.cluster.delete("statefulsets", "diego-api")
+        kubernetes.cluster.put("statefulsets", **statefulset("diego-api", uid="another"))
         await asyncio.sleep(30)
 
         assert (leaders(observer), observer.view.pods) == ([], {})
@@ -271,14 +251,15 @@ async def test_the_view_is_built_anew_on_a_change_and_not_before() -> None:
         await asyncio.sleep(1)
         assert (observer.view is view, observer.version) == (True, version)
 
-        kubernetes.put("pods", **pod("diego-api", 0))
-        assert await asyncio.wait_for(observer.changed(version), 1) > version
+        kubernetes.cluster.put("pods", **pod("diego-api", 0))
+        await asyncio.sleep(0.01)
+        assert observer.version > version
         assert observer.view is not view
 
 
 async def test_nothing_was_tried_before_the_first_answers() -> None:
     kubernetes, dials = healthy(), Dials()
-    kubernetes.list_error = lambda _: ApiUnreachableError("refused")
+    kubernetes.fail("*", ApiUnreachableError("refused"), times=-1)
     dials.takes[BBS] = 4.0
     async with observing(kubernetes, dials) as observer:
         assert not observer.tried
@@ -292,18 +273,18 @@ async def test_the_log_says_what_changed_and_not_more(caplog: pytest.LogCaptureF
     async with observing(kubernetes, dials):
         await asyncio.sleep(60)
         dials.answers[BBS] = ProbeResult.REFUSED
-        kubernetes.list_error = lambda _: ApiUnreachableError("refused")
-        kubernetes.end_watches(ApiUnreachableError("silent"))
+        kubernetes.fail("*", ApiUnreachableError("refused"), times=-1)
+        kubernetes.cluster.drop_streams()
         await asyncio.sleep(60)
-        kubernetes.list_error = lambda _: None
-        kubernetes.delete("statefulsets", "diego-api")
+        kubernetes.recover()
+        kubernetes.cluster.delete("statefulsets", "diego-api")
         await asyncio.sleep(60)
 
     assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("INFO", "Kubernetes is in sync"),
+        ("INFO", "in sync with the Kubernetes API"),
         ("INFO", "BBS is reachable"),
-        ("WARNING", "Kubernetes is out of sight"),
+        ("WARNING", "lost sync with the Kubernetes API"),
         ("WARNING", "BBS is unreachable"),
-        ("WARNING", "Kubernetes is in sync"),
+        ("WARNING", "in sync with the Kubernetes API"),
     ]
     assert vars(caplog.records[-1])["missing"] == "diego-api"

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.kubernetes.api import ApiUnreachableError
-from tests.support.memory_writer import JOURNAL, MemoryCluster, MemoryWriter
+from tests.support.inprocess import JOURNAL, InProcessWriter, Shelf
 from tests.support.stores import a_store, nothing, noting, texts
 from webhook.record.journal import Journal
 from webhook.record.store import ForeignJournalError, JournalLostError, Store
@@ -12,21 +12,21 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture
-def cluster() -> MemoryCluster:
-    return MemoryCluster()
+def cluster() -> Shelf:
+    return Shelf()
 
 
 @pytest.fixture
-def writer(cluster: MemoryCluster) -> MemoryWriter:
-    return MemoryWriter(cluster)
+def writer(cluster: Shelf) -> InProcessWriter:
+    return InProcessWriter(cluster)
 
 
 @pytest.fixture
-def store(writer: MemoryWriter) -> Store:
+def store(writer: InProcessWriter) -> Store:
     return a_store(writer)
 
 
-async def test_the_journal_of_another_foundation_is_not_touched(cluster: MemoryCluster, writer: MemoryWriter) -> None:
+async def test_the_journal_of_another_foundation_is_not_touched(cluster: Shelf, writer: InProcessWriter) -> None:
     await a_store(writer, "other").update(noting("one"))
     before = cluster.config_maps[JOURNAL]
     store = a_store(writer)
@@ -39,7 +39,7 @@ async def test_the_journal_of_another_foundation_is_not_touched(cluster: MemoryC
     assert cluster.config_maps[JOURNAL] == before
 
 
-async def test_a_foreign_journal_that_is_unreadable_is_foreign(store: Store, cluster: MemoryCluster) -> None:
+async def test_a_foreign_journal_that_is_unreadable_is_foreign(store: Store, cluster: Shelf) -> None:
     """It is not ours to begin anew."""
     cluster.write_config_map(JOURNAL, {"foundation": "other", "journal.json": "junk"})
 
@@ -47,7 +47,7 @@ async def test_a_foreign_journal_that_is_unreadable_is_foreign(store: Store, clu
         await store.reset_lost()
 
 
-async def test_it_is_foreign_by_what_is_inside_as_well(store: Store, cluster: MemoryCluster) -> None:
+async def test_it_is_foreign_by_what_is_inside_as_well(store: Store, cluster: Shelf) -> None:
     cluster.put_journal(Journal(foundation="other"))
     cluster.write_config_map(JOURNAL, (cluster.config_maps[JOURNAL].data or {}) | {"foundation": "cf"})
 
@@ -66,9 +66,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("data", UNREADABLE)
-async def test_a_journal_that_is_unreadable_is_lost(
-    store: Store, cluster: MemoryCluster, data: dict[str, str] | None
-) -> None:
+async def test_a_journal_that_is_unreadable_is_lost(store: Store, cluster: Shelf, data: dict[str, str] | None) -> None:
     cluster.write_config_map(JOURNAL, data)
 
     for attempt in (store.refresh(), store.update(noting("one"))):
@@ -79,9 +77,7 @@ async def test_a_journal_that_is_unreadable_is_lost(
 
 
 @pytest.mark.parametrize("known_by", ["reading", "writing", "an unreadable one"])
-async def test_a_journal_that_is_gone_while_it_was_known_is_lost(
-    store: Store, cluster: MemoryCluster, known_by: str
-) -> None:
+async def test_a_journal_that_is_gone_while_it_was_known_is_lost(store: Store, cluster: Shelf, known_by: str) -> None:
     if known_by == "reading":
         cluster.put_journal(Journal(foundation="cf"))
         await store.refresh()
@@ -91,7 +87,7 @@ async def test_a_journal_that_is_gone_while_it_was_known_is_lost(
         cluster.write_config_map(JOURNAL, {"foundation": "cf", "journal.json": "junk"})
         with pytest.raises(JournalLostError):
             await store.refresh()
-    del cluster.config_maps[JOURNAL]
+    cluster.delete("configmaps", JOURNAL)
 
     for attempt in (store.update(noting("two")), store.refresh(), store.update(nothing)):
         with pytest.raises(JournalLostError, match="was there and is gone"):
@@ -99,12 +95,13 @@ async def test_a_journal_that_is_gone_while_it_was_known_is_lost(
     assert cluster.config_maps == {}
 
 
-async def test_a_journal_that_comes_back_is_used_again(store: Store, cluster: MemoryCluster) -> None:
+async def test_a_journal_that_comes_back_is_used_again(store: Store, cluster: Shelf) -> None:
     await store.update(noting("one"))
-    kept = cluster.config_maps.pop(JOURNAL)
+    kept = cluster.config_maps[JOURNAL].data
+    cluster.delete("configmaps", JOURNAL)
     with pytest.raises(JournalLostError):
         await store.refresh()
-    cluster.config_maps[JOURNAL] = kept
+    cluster.write_config_map(JOURNAL, kept)
 
     await store.update(noting("two"))
 
@@ -115,9 +112,7 @@ async def test_a_journal_that_comes_back_is_used_again(store: Store, cluster: Me
 
 
 @pytest.mark.parametrize("data", UNREADABLE)
-async def test_a_person_begins_a_lost_journal_anew(
-    store: Store, cluster: MemoryCluster, data: dict[str, str] | None
-) -> None:
+async def test_a_person_begins_a_lost_journal_anew(store: Store, cluster: Shelf, data: dict[str, str] | None) -> None:
     """The old text is kept beside it, and is still there after the next write."""
     cluster.write_config_map(JOURNAL, data)
 
@@ -128,16 +123,16 @@ async def test_a_person_begins_a_lost_journal_anew(
     assert (cluster.config_maps[JOURNAL].data or {}).get("lost") == (data or {}).get("journal.json")
 
 
-async def test_a_person_begins_one_anew_that_is_gone(store: Store, cluster: MemoryCluster) -> None:
+async def test_a_person_begins_one_anew_that_is_gone(store: Store, cluster: Shelf) -> None:
     await store.update(noting("one"))
-    del cluster.config_maps[JOURNAL]
+    cluster.delete("configmaps", JOURNAL)
 
     assert await store.reset_lost() is True
     assert cluster.journal() == Journal(foundation="cf")
     await store.update(noting("two"))
 
 
-async def test_a_journal_that_is_there_is_not_begun_anew(store: Store, cluster: MemoryCluster) -> None:
+async def test_a_journal_that_is_there_is_not_begun_anew(store: Store, cluster: Shelf) -> None:
     assert await store.reset_lost() is False
     await store.update(noting("one"))
 
@@ -145,9 +140,7 @@ async def test_a_journal_that_is_there_is_not_begun_anew(store: Store, cluster: 
     assert texts(cluster.journal()) == ["one"]
 
 
-async def test_what_can_not_be_read_for_now_is_not_lost(
-    store: Store, writer: MemoryWriter, cluster: MemoryCluster
-) -> None:
+async def test_what_can_not_be_read_for_now_is_not_lost(store: Store, writer: InProcessWriter, cluster: Shelf) -> None:
     await store.update(noting("one"))
     writer.fail("get configmaps")
 

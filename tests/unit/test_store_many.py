@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from tests.support.memory_writer import MemoryCluster, MemoryWriter
+from tests.support.inprocess import InProcessWriter, Shelf
 from tests.support.stores import a_store, noting, texts, with_epoch
 from webhook.record.journal import Journal
 from webhook.record.store import Store
@@ -16,22 +16,22 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture
-def cluster() -> MemoryCluster:
-    return MemoryCluster()
+def cluster() -> Shelf:
+    return Shelf()
 
 
 @pytest.fixture
-def writer(cluster: MemoryCluster) -> MemoryWriter:
-    return MemoryWriter(cluster)
+def writer(cluster: Shelf) -> InProcessWriter:
+    return InProcessWriter(cluster)
 
 
 @pytest.fixture
-def store(writer: MemoryWriter) -> Store:
+def store(writer: InProcessWriter) -> Store:
     return a_store(writer)
 
 
 async def test_two_hundred_at_once_cost_a_handful_of_writes(
-    store: Store, writer: MemoryWriter, cluster: MemoryCluster
+    store: Store, writer: InProcessWriter, cluster: Shelf
 ) -> None:
     counted: Callable[[Journal], tuple[Journal, int]] = lambda journal: (  # noqa: E731 - a change is a function
         msgspec.structs.replace(journal, epoch=journal.epoch + 1),
@@ -44,10 +44,10 @@ async def test_two_hundred_at_once_cost_a_handful_of_writes(
     assert writer.calls["update configmaps"] + writer.calls["create configmaps"] <= 3
 
 
-async def test_programs_that_write_at_the_same_time_lose_nothing(cluster: MemoryCluster) -> None:
-    writers = [MemoryWriter(cluster) for _ in range(4)]
+async def test_programs_that_write_at_the_same_time_lose_nothing(cluster: Shelf) -> None:
+    writers = [InProcessWriter(cluster) for _ in range(4)]
     for number, each in enumerate(writers):
-        each.latency = lambda number=number: 0.01 + number / 1000  # type: ignore[misc]
+        each.slow(0.01 + number / 1000)
     stores = [a_store(each) for each in writers]
 
     await asyncio.gather(*(stores[number % 4].update(noting(f"note {number}")) for number in range(20)))
@@ -55,7 +55,7 @@ async def test_programs_that_write_at_the_same_time_lose_nothing(cluster: Memory
     assert sorted(texts(cluster.journal())) == sorted(f"note {number}" for number in range(20))
 
 
-async def test_a_change_that_refuses_fails_only_its_caller(store: Store, cluster: MemoryCluster) -> None:
+async def test_a_change_that_refuses_fails_only_its_caller(store: Store, cluster: Shelf) -> None:
     def refusing(_journal: Journal) -> tuple[Journal, None]:
         raise RuntimeError("no")
 
@@ -68,17 +68,19 @@ async def test_a_change_that_refuses_fails_only_its_caller(store: Store, cluster
 
 
 async def test_a_caller_who_gives_up_while_it_writes_takes_nobody_along(
-    store: Store, writer: MemoryWriter, cluster: MemoryCluster
+    store: Store, writer: InProcessWriter, cluster: Shelf
 ) -> None:
     """The one that holds the pen for all of them is cut off by its deadline."""
     await store.refresh()
-    writer.latency = lambda: 1.0
+    writer.slow(1.0)
     first = asyncio.create_task(store.update(noting("first")))
     await asyncio.sleep(0.1)
     batch = [asyncio.create_task(store.update(noting(f"note {number}"))) for number in range(5)]
+    writer.hang("update configmaps")  # it is lost on its way
     await asyncio.sleep(2.5)  # the first is written, and the second caller writes for all five
 
     batch[0].cancel()
+    writer.recover()
 
     assert await asyncio.gather(first, *batch[1:]) == ["first", "note 1", "note 2", "note 3", "note 4"]
     assert batch[0].cancelled()
@@ -86,11 +88,11 @@ async def test_a_caller_who_gives_up_while_it_writes_takes_nobody_along(
 
 
 async def test_a_caller_who_gives_up_when_it_took_effect_leaves_no_double(
-    store: Store, writer: MemoryWriter, cluster: MemoryCluster
+    store: Store, writer: InProcessWriter, cluster: Shelf
 ) -> None:
     """The others are applied again, on top of what is there: a change has to be safe to apply twice."""
     await store.refresh()
-    writer.latency = lambda: 1.0
+    writer.slow(1.0)
     first = asyncio.create_task(store.update(noting("first")))
     await asyncio.sleep(0.1)
     batch = [asyncio.create_task(store.update(lambda journal: (with_epoch(journal, 9), "done"))) for _ in range(3)]
@@ -104,9 +106,9 @@ async def test_a_caller_who_gives_up_when_it_took_effect_leaves_no_double(
 
 
 async def test_a_caller_who_gives_up_waiting_asks_no_more(
-    store: Store, writer: MemoryWriter, cluster: MemoryCluster
+    store: Store, writer: InProcessWriter, cluster: Shelf
 ) -> None:
-    writer.latency = lambda: 1.0
+    writer.slow(1.0)
     first = asyncio.create_task(store.update(noting("first")))
     await asyncio.sleep(0.1)
     second = asyncio.create_task(store.update(noting("second")))
@@ -120,16 +122,16 @@ async def test_a_caller_who_gives_up_waiting_asks_no_more(
 
 
 async def test_nobody_is_left_waiting_when_all_give_up(
-    store: Store, writer: MemoryWriter, cluster: MemoryCluster, caplog: pytest.LogCaptureFixture
+    store: Store, writer: InProcessWriter, cluster: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
-    writer.latency = lambda: 1.0
+    writer.slow(1.0)
     tasks = [asyncio.create_task(store.update(noting(f"note {number}"))) for number in range(5)]
     await asyncio.sleep(0.5)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
 
-    writer.latency = lambda: 0.0
+    writer.slow(0.0)
     assert await store.update(noting("later")) == "later"
     assert texts(cluster.journal()) == ["later"]
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

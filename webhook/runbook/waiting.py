@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -22,24 +21,17 @@ class ComponentsWatch:
         self, kubernetes: Kubernetes, names: Sequence[str], *, staleness: float, clock: Clock, random: Random
     ) -> None:
         self._pulse = Pulse()
+        pace = Pace.for_staleness(staleness)
         self._watches = [
-            ComponentWatch(
-                kubernetes,
-                name,
-                pace=Pace.for_staleness(staleness),
-                clock=clock,
-                random=random,
-                changed=self._pulse,
-            )
+            ComponentWatch(kubernetes, name, pace=pace, clock=clock, random=random, changed=self._pulse)
             for name in dict.fromkeys(names)
         ]
-        self._stack = AsyncExitStack()
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def components(self) -> Mapping[str, Component] | None:
         """What is there now; None while a watch is lost, since nothing is decided on an old view."""
-        seen = {watch.name: watch.component for watch in self._watches if watch.synced}
-        known = {name: component for name, component in seen.items() if component is not None}
+        known = {watch.name: watch.component for watch in self._watches if watch.synced and watch.component}
         return known if len(known) == len(self._watches) else None
 
     async def until(self, done: Callable[[Mapping[str, Component]], bool], *, timeout: float) -> None:
@@ -47,17 +39,29 @@ class ComponentsWatch:
         async with asyncio.timeout(timeout):
             while True:
                 seen = self._pulse.count
+                if self._task is not None and self._task.done():
+                    self._task.result()  # it never ends but by a defect, and nobody should wait for ever then
                 components = self.components
                 if components is not None and done(components):
                     return
                 await self._pulse.after(seen)
 
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for watch in self._watches:
+                group.create_task(watch.run())
+
     async def __aenter__(self) -> Self:
-        for watch in self._watches:
-            await self._stack.enter_async_context(watch)
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(lambda _: self._pulse())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled() and (defect := self._task.exception()) and error is None:
+            raise defect

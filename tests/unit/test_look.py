@@ -87,7 +87,7 @@ async def test_pods_are_left_alone_where_the_config_says_so() -> None:
 
 async def test_a_pod_without_an_address_is_not_asked() -> None:
     kubernetes = healthy()
-    kubernetes.put("pods", **pod("diego-api", 1, ip="", phase="Pending"))
+    kubernetes.cluster.put("pods", **pod("diego-api", 1, ip="", phase="Pending"))
     dials = Dials()
 
     await look(kubernetes, foundation(), clock=LoopClock(), dial=dials)
@@ -104,7 +104,7 @@ async def test_a_name_without_an_address_proves_something_only_with_an_empty_ser
     addresses: tuple[str, ...], expected: bool | None
 ) -> None:
     kubernetes = healthy()
-    kubernetes.put("endpoints", **endpoints(*addresses))
+    kubernetes.cluster.put("endpoints", **endpoints(*addresses))
     dials = Dials()
     dials.answers[BBS] = ProbeResult.DNS
 
@@ -124,8 +124,8 @@ async def test_the_service_of_an_address_is_found_by_that() -> None:
 
 async def test_what_does_not_exist_is_known_not_to() -> None:
     kubernetes = healthy()
-    kubernetes.delete("services", "diego-api")
-    kubernetes.delete("statefulsets", "diego-api")
+    kubernetes.cluster.delete("services", "diego-api")
+    kubernetes.cluster.delete("statefulsets", "diego-api")
 
     view = await look(kubernetes, foundation(), clock=LoopClock(), dial=Dials())
 
@@ -137,7 +137,7 @@ async def test_what_does_not_exist_is_known_not_to() -> None:
 @pytest.mark.parametrize("error", [ApiError(403, "Forbidden", "no"), ApiUnreachableError("timed out")])
 async def test_what_can_not_be_read_is_raised_as_it_is(error: Any) -> None:
     kubernetes = healthy()
-    kubernetes.list_error = lambda kind: error if kind == "endpoints" else None
+    kubernetes.fail("get endpoints", error, times=-1)
 
     with pytest.raises(type(error), match=str(error)):
         await look(kubernetes, foundation(), clock=LoopClock(), dial=Dials())
