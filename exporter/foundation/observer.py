@@ -142,7 +142,7 @@ class Observer:
         self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
         if before is None or before.result is not answer.result:
             reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
-            words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS: a probe proves nothing"}
+            words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS probe inconclusive"}
             level = logging.INFO if reached else logging.WARNING
             self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
         self._probed(answer)

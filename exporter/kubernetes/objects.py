@@ -109,7 +109,7 @@ class Pod(Stored, frozen=True):
 
     @property
     def fully_ready(self) -> bool:
-        """`Running` with every container ready, e.g. `2/2`, and not terminating: the document's step 2 and 6.
+        """`Running` with every container ready, e.g. `2/2`, and not terminating (docs/runbook.md, steps 2 and 6).
 
         On a node that is lost the containers keep the status that its kubelet reported last; there the node controller
         sets the pod's Ready condition to False, and so that has a say where there is one.

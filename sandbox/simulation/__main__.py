@@ -85,7 +85,7 @@ def _many(plans: Iterator[Plan], processes: int) -> int:
                 print(
                     f"VIOLATION: {report.violations[0]}\n  replay: python -m sandbox.simulation {report.plan}",
                     flush=True,
-                )  # noqa: T201
+                )
     seconds = time.perf_counter() - began
     shown = ", ".join(f"{name} {count}" for name, count in outcomes.most_common())
     print(f"{incidents} incidents in {seconds:.0f} s ({incidents / seconds:.0f}/s), {faults} faults, {deletes} deletes")  # noqa: T201

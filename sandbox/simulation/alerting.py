@@ -66,9 +66,9 @@ class Prometheus:
         ends = self.resolved if self.resolved is not None else now + LIFETIME
         for receiver in self.receivers:
             receiver.receive(Sent(self.firing, ends))
-        if self.resolved is not None and now - self.resolved > 15 * 60:
-            self.firing = None
-        elif self.resolved is not None and self.down() and not self.blind:
+        if (self.resolved is not None and now - self.resolved > 15 * 60) or (
+            self.resolved is not None and self.down() and not self.blind
+        ):
             self.firing = None
 
 

@@ -13,7 +13,7 @@ async def test_a_port_in_use_is_one_clear_line(config: Path, listener: int) -> N
     code, output, errors = await ran("--config.file", str(config), "--web.listen-address", f"127.0.0.1:{listener}")
 
     assert (code, output) == (1, "")
-    assert errors == f"diego-exporter: can't listen on 127.0.0.1:{listener}: Address already in use\n"
+    assert errors == f"diego-exporter: cannot listen on 127.0.0.1:{listener}: Address already in use\n"
 
 
 @pytest.mark.parametrize("check", [[], ["--config.check"]], ids=["start", "check"])
