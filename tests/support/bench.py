@@ -1,6 +1,7 @@
 """A run in the hands of a holder of the lease, on a foundation of the sandbox in-process."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.clock import Instant
 from exporter.config.model import Foundation
+from sandbox.transport import Mishap, Request
 from tests.support.foundations import foundation
 from tests.support.incident import FAST, MachineClock
 from tests.support.inprocess import JOURNAL, InProcessCluster, InProcessWriter, broken_foundation
@@ -176,3 +178,30 @@ async def verdict_of(made: Bench, what: str = "checkpoint") -> tuple[Outcome, Ru
             "delete": made.delete,
         }[what]()
     return end.value.verdict.outcome, end.value.verdict.reason
+
+
+# ---- what happens to the first pod, and when
+
+
+def gone(made: Bench) -> None:
+    made.cluster.delete("pods", FIRST)
+
+
+def replaced(made: Bench) -> None:
+    made.cluster.change("pods", FIRST, metadata={"uid": "new"})
+
+
+def terminating(made: Bench) -> None:
+    made.cluster.change("pods", FIRST, metadata={"deletionTimestamp": "2026-01-31T12:00:00Z"})
+
+
+def whenever(made: Bench, call: str, act: Callable[[], object], *, number: int = 1) -> None:
+    """Does something when the call is sent for the `number`th time, before it takes effect."""
+    before = made.writer.mishap
+
+    def mishap(request: Request) -> Mishap | None:
+        if request.call == call and made.writer.calls[call] == number:
+            act()
+        return before(request)
+
+    made.writer.mishap = mishap

@@ -87,7 +87,7 @@ class InProcessCluster(InProcess):
 
     # ---- what others do
 
-    def put(self, kind: str, **body: Any) -> Obj:
+    def put(self, kind: str, /, **body: Any) -> Obj:
         """Creates or replaces an object, given as the API's JSON would have it; nothing is checked."""
         self.catch_up()
         name = body["metadata"]["name"]
@@ -104,7 +104,7 @@ class InProcessCluster(InProcess):
         self.cluster.store.remove(_KINDS[kind], self.namespace, name)
         self.arm()
 
-    def change(self, kind: str, name: str, **fields: Any) -> Obj:
+    def change(self, kind: str, name: str, /, **fields: Any) -> Obj:
         """Replaces top-level fields of an object; those of `metadata` one by one."""
         found = self.object(kind, name)
         metadata = found["metadata"] | fields.pop("metadata", {})

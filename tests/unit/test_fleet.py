@@ -15,6 +15,7 @@ from exporter.foundation.observer import Observer
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.metrics import Instruments
+from exporter.serving.per_foundation import LONGEST_DELAY
 from tests.support.clocks import LoopClock
 from tests.support.foundations import BBS, Dials, healthy, pod
 from tests.support.inprocess import InProcessWriter

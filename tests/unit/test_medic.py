@@ -82,7 +82,7 @@ async def test_a_queued_request_is_executed_when_it_is_due(cluster: InProcessClu
         cluster.fault("lock-back")
         await alert(program)
         started = now()
-        while len(runs_of(cluster)) < 2:  # noqa: ASYNC110 - the time is virtual
+        while len(runs_of(cluster)) < 2:
             await asyncio.sleep(0.1)
             assert now() < started + 1000
 
