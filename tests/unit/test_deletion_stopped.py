@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.bench import FIRST, SECOND, Bench, bench, gone, replaced, terminating, verdict_of, whenever
 from tests.support.incident import deleted_names, now, uids
+from tests.support.inprocess import InProcessWriter
 from webhook.record.journal import Outcome, PodState
 from webhook.record.reasons import RunReason
 from webhook.record.store import FencedError
@@ -96,9 +97,14 @@ async def test_what_the_predecessor_deleted_is_not_deleted_again(
 async def test_a_delete_that_arrives_late_is_on_record_as_deleted() -> None:
     """The predecessor's request takes effect while the successor waits for it."""
     made = await bench(pods=1, intended=1)
-    asyncio.get_running_loop().call_later(DEFAULT.outstanding - 1, terminating, made)
 
+    async def arrive() -> None:
+        await asyncio.sleep(DEFAULT.outstanding - 1)
+        await InProcessWriter(made.cluster).delete_pod(FIRST, uid=made.cluster.pod(FIRST).uid)
+
+    arrival = asyncio.create_task(arrive())
     (record,) = await made.delete(resumed=True)
+    await arrival
 
     assert record.state is PodState.DELETED
     assert made.writer.calls["delete pods"] == 0

@@ -12,19 +12,19 @@ from prometheus_client import CollectorRegistry
 from exporter.kubernetes.api import ApiError
 from tests.support.clocks import LoopClock
 from tests.support.foundations import foundation
-from tests.support.medics import FAST, BrokenFoundation, Program
-from tests.support.memory_writer import JOURNAL
+from tests.support.incident import FAST, Program
+from tests.support.inprocess import JOURNAL, InProcessCluster, broken_foundation
 from tests.support.moments import NOON, at
 from webhook.medic.intake import TIMEOUT, Intake, Receipt
 from webhook.metrics import HttpMetrics
-from webhook.record import journal as journals
-from webhook.record.journal import Journal, Outcome, Run
+from webhook.record import changes
+from webhook.record.journal import AlertRecord, Journal, Outcome, Run
 from webhook.requests.notification import Alert, Notification
 
 pytestmark = pytest.mark.looptime
 
 LABELS = {"alertname": "DiegoBBSUnreachable", "remediation": "restart-diego-api", "foundation": "cf"}
-ASKED = "run: nothing stands against a run"
+ASKED = "run: a run is allowed"
 
 
 def alert(foundation: str = "cf", *, status: str = "firing", fingerprint: str = "f", **labels: str) -> Alert:
@@ -43,7 +43,7 @@ class Desk:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.programs = {
-            name: Program(BrokenFoundation(), foundation(name=name, remediation=FAST), registry=CollectorRegistry())
+            name: Program(broken_foundation(), foundation(name=name, remediation=FAST), registry=CollectorRegistry())
             for name in ("cf", "cf-2")
         }
         self.medics = {name: program.medic for name, program in self.programs.items()}
@@ -57,7 +57,7 @@ class Desk:
     def writer(self) -> Any:
         return self.programs["cf"].writer
 
-    def cluster(self, name: str = "cf") -> BrokenFoundation:
+    def cluster(self, name: str = "cf") -> InProcessCluster:
         return self.programs[name].cluster
 
     def on_record(self, name: str = "cf") -> list[str]:
@@ -139,7 +139,7 @@ async def test_one_notification_may_concern_several_foundations(desk: Desk) -> N
 
 async def test_a_refusal_is_an_answer(desk: Desk) -> None:
     """202: that it is wanted, or why not, is on record, and to send it again would change nothing."""
-    paused = journals.pause(Journal(foundation="cf"), by="ann", reason="maintenance", now=at(0))
+    paused = changes.pause(Journal(foundation="cf"), by="ann", reason="maintenance", now=at(0))
     desk.cluster().put_journal(paused)
 
     receipt = await desk.take(alert())
@@ -167,15 +167,16 @@ async def test_two_hundred_at_once_are_one_request_and_a_handful_of_writes(desk:
 
 async def test_who_joins_a_run_joins_the_one_that_is_there_now(desk: Desk) -> None:
     """By the memory of this replica a run is under way; another has ended it a moment ago."""
-    began = Run(id="cf-1", foundation="cf", runbook="restart-diego-api", mode="auto", started=at(0), alerts={"f": True})
+    record = AlertRecord(alertname="A", starts_at=at(-60), last_seen=at(0))
+    began = Run(id="cf-1", foundation="cf", runbook="restart-diego-api", mode="auto", started=at(0), alerts={"f": record})
     desk.cluster().put_journal(Journal(foundation="cf", runs=(began,)))
-    assert (await desk.take(alert())).decisions == {"cf": "join: run cf-1 is under way"}
+    assert (await desk.take(alert())).decisions == {"cf": "join: run cf-1 is in progress"}
     ended = msgspec.structs.replace(began, outcome=Outcome.UNPROVEN, ended=at(0))
     desk.cluster().put_journal(Journal(foundation="cf", runs=(ended,)))
 
     receipt = await desk.take(alert())
 
-    assert receipt.decisions == {"cf": "refuse: the last run ended a moment ago, retry at 12:01:00 UTC"}
+    assert receipt.decisions == {"cf": "refuse: the previous run ended less than 60 s ago; next attempt at 12:01:00 UTC"}
     assert desk.on_record() == ["f"]
 
 
@@ -212,7 +213,7 @@ async def test_a_journal_that_can_not_be_used_records_nothing(desk: Desk, owner:
 
 
 async def test_an_api_server_that_hangs_is_answered_for_in_eight_seconds(desk: Desk) -> None:
-    desk.writer.latency = lambda: 3600.0
+    desk.writer.slow(3600)
 
     receipts = await asyncio.gather(*(desk.take(alert()) for _ in range(20)))
 
@@ -221,8 +222,8 @@ async def test_an_api_server_that_hangs_is_answered_for_in_eight_seconds(desk: D
 
 
 async def test_an_api_server_that_is_slow_is_waited_for(desk: Desk) -> None:
-    """Read and write, one and a half seconds there and as many back."""
-    desk.writer.latency = lambda: 1.5
+    """The journal is not there, nor is a lease that remembers it, and it is created: a second there, a second back."""
+    desk.writer.slow(1)
 
     assert (await desk.take(alert())).status == 202
     assert asyncio.get_running_loop().time() == 6
@@ -230,12 +231,12 @@ async def test_an_api_server_that_is_slow_is_waited_for(desk: Desk) -> None:
 
 async def test_who_came_later_has_his_own_eight_seconds(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """The first holds the pen and is cut off; the second goes on, and the API server is back in time for it."""
-    desk.writer.latency = lambda: 3600.0
+    desk.writer.slow(3600)
     first = asyncio.create_task(desk.take(alert(fingerprint="first")))
     await asyncio.sleep(5)
     second = asyncio.create_task(desk.take(alert(fingerprint="second")))
     await asyncio.sleep(1)
-    desk.writer.latency = lambda: 0.1
+    desk.writer.slow(0.1)
 
     assert [(await each).status for each in (first, second)] == [503, 202]
     assert desk.on_record() == ["second"]
@@ -244,7 +245,7 @@ async def test_who_came_later_has_his_own_eight_seconds(desk: Desk, caplog: pyte
 
 async def test_one_dead_foundation_does_not_hold_back_the_other(desk: Desk) -> None:
     """Alertmanager sends all of it again: what is on record already stays one request."""
-    desk.programs["cf-2"].writer.latency = lambda: 3600.0
+    desk.programs["cf-2"].writer.slow(3600)
 
     receipt = await desk.take(alert("cf"), alert("cf-2"))
 
@@ -255,7 +256,7 @@ async def test_one_dead_foundation_does_not_hold_back_the_other(desk: Desk) -> N
     assert request is not None
     assert request.due == NOON, "it was on record at once"
 
-    desk.programs["cf-2"].writer.latency = lambda: 0.0
+    desk.programs["cf-2"].writer.slow(0)
     assert (await desk.take(alert("cf"), alert("cf-2"))).status == 202
     assert [desk.on_record(name) for name in ("cf", "cf-2")] == [["f"], ["f"]]
 
@@ -266,5 +267,5 @@ async def test_the_receipt_is_dated_by_the_clock_and_not_by_alertmanager(desk: D
 
     request = desk.cluster().journal().request
     assert request is not None
-    assert request.alerts["f"].heard == NOON + timedelta(seconds=90)
+    assert request.alerts["f"].last_seen == NOON + timedelta(seconds=90)
     assert request.alerts["f"].starts_at == at(-60)

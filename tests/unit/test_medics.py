@@ -1,4 +1,4 @@
-"""All medics of a config: each on its own, begun and ended as the config changes."""
+"""All medics of a config: each on its own, started and stopped as the config changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,28 +10,22 @@ import pytest
 from exporter.config.model import Config, Foundation
 from exporter.serving.per_foundation import LONGEST_DELAY, SETTLED, OnCrash
 from tests.support.foundations import foundation
-from tests.support.medics import (
-    FAST,
-    BrokenFoundation,
-    Program,
-    alert,
-    ended,
-    reaches,
-)
-from tests.support.memory_writer import TIMED_OUT
-from webhook.medic.medic import POLL_INTERVAL, Medic
+from tests.support.incident import FAST, Program, alert, ended, reaches
+from tests.support.inprocess import TIMED_OUT, InProcessCluster, broken_foundation
+from webhook.medic.medic import Medic
 from webhook.medic.medics import JOURNAL_AGE, Medics
 from webhook.record.journal import Journal, Outcome, Step
+from webhook.timings import DEFAULT
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
 
 
 class Clinic:
-    """`Medics` on foundations in memory, one cluster each."""
+    """`Medics` on foundations of the sandbox, one cluster each."""
 
     def __init__(self, *names: str, on_crash: OnCrash | None = None) -> None:
         self.programs: dict[str, list[Program]] = {}
-        self.clusters: dict[str, BrokenFoundation] = {}
+        self.clusters: dict[str, InProcessCluster] = {}
         self.medics = Medics(self.config(*names), build=self._build, on_crash=on_crash)
 
     def config(self, *names: str, **changes: Any) -> Config:
@@ -42,7 +36,7 @@ class Clinic:
         return foundation(name=name, remediation=FAST | changes)
 
     def _build(self, settings: Foundation) -> Medic:
-        cluster = self.clusters.setdefault(settings.name, BrokenFoundation())
+        cluster = self.clusters.setdefault(settings.name, broken_foundation())
         made = Program(cluster, settings, identity="a")
         self.programs.setdefault(settings.name, []).append(made)
         return made.medic
@@ -78,20 +72,22 @@ async def test_every_foundation_has_its_medic() -> None:
 
 async def test_one_dead_api_server_delays_no_other() -> None:
     clinic = Clinic("cf", "dead")
-    clinic.program("dead").writer.latency = lambda: 1e9
+    clinic.program("dead").writer.hang()
     async with clinic.open():
+        assert clinic.medics.not_ready() == "the journals of dead were not read yet"
         await alert(clinic.program("cf"))
         assert (await ended(clinic.clusters["cf"])).outcome is Outcome.RECOVERED
-        assert clinic.medics.not_ready() == "the journals of dead were not read yet"
+        assert clinic.medics.not_ready() is None, "it was tried"
+        assert set(clinic.medics.journals()) == {"cf"}
 
 
-async def test_a_journal_that_can_not_be_read_is_tried_and_then_not_shown() -> None:
+async def test_a_journal_that_cannot_be_read_is_tried_and_then_not_shown() -> None:
     clinic = Clinic("cf")
     async with clinic.open():
         clinic.program("cf").writer.fail("get configmaps", TIMED_OUT, times=-1)
-        await asyncio.sleep(JOURNAL_AGE - POLL_INTERVAL - 1)
+        await asyncio.sleep(JOURNAL_AGE - DEFAULT.poll - 1)
         assert set(clinic.medics.journals()) == {"cf"}
-        await asyncio.sleep(POLL_INTERVAL + 2)
+        await asyncio.sleep(DEFAULT.poll + 2)
         assert clinic.medics.journals() == {}
         assert clinic.medics.not_ready() is None
 
@@ -116,8 +112,8 @@ async def test_a_new_config_keeps_what_is_the_same() -> None:
         assert clinic.clusters["gone"].leases["diego-medic-diego-api"].spec.holder_identity == ""
 
 
-async def test_a_changed_foundation_goes_on_with_its_run() -> None:
-    """The new medic has the same identity: it takes the lease at once, and the run where it stands."""
+async def test_a_changed_foundation_continues_its_run() -> None:
+    """The new medic has the same identity: it takes the lease at once, and continues the run where it is."""
     clinic = Clinic("cf")
     async with clinic.open():
         await alert(clinic.program("cf"))
@@ -131,7 +127,7 @@ async def test_a_changed_foundation_goes_on_with_its_run() -> None:
     assert len(clinic.clusters["cf"].deletes) == 2
 
 
-async def test_a_config_may_change_before_the_work_begins() -> None:
+async def test_a_config_may_change_before_the_work_starts() -> None:
     clinic = Clinic("cf")
     clinic.medics.apply(clinic.config("cf-2"))
     async with clinic.open():
