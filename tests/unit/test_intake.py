@@ -222,7 +222,8 @@ async def test_an_api_server_that_hangs_is_answered_for_in_eight_seconds(desk: D
 
 
 async def test_an_api_server_that_is_slow_is_waited_for(desk: Desk) -> None:
-    """The journal is not there, nor is a lease that remembers it, and it is created: a second there, a second back."""
+    """The journal and the lease that remembers it are read, and the journal is written: a second each way."""
+    desk.cluster().put_journal(Journal(foundation="cf"))
     desk.writer.slow(1)
 
     assert (await desk.take(alert())).status == 202
