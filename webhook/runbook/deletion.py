@@ -118,7 +118,8 @@ class Deletion:
             await asyncio.sleep(self._context.timings.retry_first)
             return None
         log.info("delete answered", extra=fields | {"answer": answer})
-        # A conflict: the pod changed since the view was taken, or has another UID. It is read again.
+        if answer is Deleted.CONFLICT:  # the pod changed since the view was taken, or has another UID: it is read again
+            await asyncio.sleep(self._context.timings.retry_first)
         return {Deleted.ACCEPTED: PodState.DELETED, Deleted.GONE: PodState.GONE, Deleted.CONFLICT: None}[answer]
 
     def _licence(self, view: View) -> Licence | None:
