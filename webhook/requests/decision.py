@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from exporter.config.model import Foundation
-from webhook.record.changes import note, trip
+from webhook.record.changes import clamp, note, trip
 from webhook.record.journal import MAX_TEXT, Approval, Journal, Outcome, PersonRecord, Request, Run
 from webhook.record.reasons import PASSING_REFUSALS
 from webhook.requests.notification import RUNBOOK
@@ -135,6 +135,7 @@ def reconsider(journal: Journal, foundation: Foundation, now: datetime) -> tuple
     """
     if journal.request is None:
         return journal, None
+    journal = clamp(journal, now)
     ttl = timedelta(seconds=foundation.remediation.request_ttl)
     # A moment in the future was written by a clock that is ahead of ours: it counts from now.
     alerts = {
