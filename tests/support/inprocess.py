@@ -178,7 +178,7 @@ class InProcessWriter(ApiWriter):
             if call not in ("*", request.call) or left == 0:
                 return before(request)
             left -= 1
-            return Mishap(error=_answer(error), effective=effective)
+            return Mishap(error=answer_of(error), effective=effective)
 
         self.mishap = mishap
 
@@ -198,7 +198,7 @@ class InProcessWriter(ApiWriter):
         self.mishap = lambda _request: Mishap(error=TIMED_OUT)
 
 
-def _answer(error: KubernetesError) -> ApiUnreachableError | Response:
+def answer_of(error: KubernetesError) -> ApiUnreachableError | Response:
     if isinstance(error, ApiUnreachableError):
         return error
     assert isinstance(error, ApiError)
