@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from exporter.clock import Instant
 from exporter.kubernetes.api import ApiError
 from tests.support.clocks import LoopClock
 from tests.support.inprocess import InProcessWriter, Shelf
@@ -16,6 +17,11 @@ FORBIDDEN = ApiError(403, "Forbidden", "leases is forbidden")
 
 def a_lock(writer: InProcessWriter, identity: str = "a", *, clock: LoopClock | None = None) -> LeaseLock:
     return LeaseLock(name=NAME, identity=identity, writer=writer, clock=clock or LoopClock())
+
+
+def trusted(held: Held) -> bool:
+    """Whether nobody else can have taken it by now, by boot time: the holder's wall clock may be set apart."""
+    return held.remaining(Instant(wall=float("-inf"), boot=now())) > 0
 
 
 def now() -> float:

@@ -7,7 +7,8 @@ import msgspec
 from exporter.kubernetes.api import ApiError, ConflictError
 from tests.support.inprocess import JOURNAL, InProcessWriter
 from tests.support.moments import at
-from webhook.record.journal import Journal, Outcome, Run, note
+from webhook.record.changes import note
+from webhook.record.journal import Journal, Outcome, Run
 from webhook.record.store import Store
 
 CONFLICT = ConflictError(409, "Conflict", "the object has been modified")

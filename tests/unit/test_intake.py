@@ -168,7 +168,9 @@ async def test_two_hundred_at_once_are_one_request_and_a_handful_of_writes(desk:
 async def test_who_joins_a_run_joins_the_one_that_is_there_now(desk: Desk) -> None:
     """By the memory of this replica a run is under way; another has ended it a moment ago."""
     record = AlertRecord(alertname="A", starts_at=at(-60), last_seen=at(0))
-    began = Run(id="cf-1", foundation="cf", runbook="restart-diego-api", mode="auto", started=at(0), alerts={"f": record})
+    began = Run(
+        id="cf-1", foundation="cf", runbook="restart-diego-api", mode="auto", started=at(0), alerts={"f": record}
+    )
     desk.cluster().put_journal(Journal(foundation="cf", runs=(began,)))
     assert (await desk.take(alert())).decisions == {"cf": "join: run cf-1 is in progress"}
     ended = msgspec.structs.replace(began, outcome=Outcome.UNPROVEN, ended=at(0))
@@ -176,7 +178,9 @@ async def test_who_joins_a_run_joins_the_one_that_is_there_now(desk: Desk) -> No
 
     receipt = await desk.take(alert())
 
-    assert receipt.decisions == {"cf": "refuse: the previous run ended less than 60 s ago; next attempt at 12:01:00 UTC"}
+    assert receipt.decisions == {
+        "cf": "refuse: the previous run ended less than 60 s ago; next attempt at 12:01:00 UTC"
+    }
     assert desk.on_record() == ["f"]
 
 

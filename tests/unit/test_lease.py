@@ -8,8 +8,9 @@ import pytest
 
 from exporter.kubernetes.api import ConflictError
 from tests.support.inprocess import InProcessWriter, Shelf
-from tests.support.leases import FORBIDDEN, NAME, a_lock, held_by, now, spec
-from webhook.record.lease import ATTEMPT, DURATION, RENEW_DEADLINE, RENEW_INTERVAL, RETRY_INTERVAL, new_identity
+from tests.support.leases import FORBIDDEN, NAME, a_lock, held_by, now, spec, trusted
+from webhook.record.lease import new_identity
+from webhook.timings import DEFAULT
 from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime
@@ -31,13 +32,13 @@ def test_two_programs_on_one_host_differ() -> None:
 
 def test_the_deadlines_leave_room_between_them() -> None:
     """A renewal may hang, and the next still comes in time; only much later may another take the lease."""
-    assert RENEW_INTERVAL + ATTEMPT + RETRY_INTERVAL < RENEW_DEADLINE
-    assert DURATION - RENEW_DEADLINE >= 5
+    assert DEFAULT.lease_renew + DEFAULT.lease_attempt + DEFAULT.lease_retry < DEFAULT.lease_trusted
+    assert DEFAULT.lease_duration - DEFAULT.lease_trusted >= 5
 
 
 async def test_the_first_takes_it_at_once(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
-        assert (now(), held.epoch, held.valid) == (0, 1, True)
+        assert (now(), held.epoch, trusted(held)) == (0, 1, True)
         taken = spec(cluster)
     assert (taken.holder_identity, taken.lease_duration_seconds, taken.lease_transitions) == ("a", 15, 1)
     assert taken.acquire_time == taken.renew_time == datetime.fromisoformat("1970-01-12T13:46:40+00:00")
@@ -48,7 +49,7 @@ async def test_it_is_renewed_for_as_long_as_it_is_held(writer: InProcessWriter, 
         renewals = []
         for _ in range(120):
             await asyncio.sleep(0.5)
-            assert held.valid
+            assert trusted(held)
             renewals.append(spec(cluster).renew_time)
         acquired = spec(cluster).acquire_time
 
@@ -61,7 +62,7 @@ async def test_it_is_free_for_the_next_at_once(writer: InProcessWriter, cluster:
     async with held_by(writer, "a") as first:
         await asyncio.sleep(7)
 
-    assert (first.valid, spec(cluster).holder_identity, spec(cluster).lease_transitions) == (False, "", 1)
+    assert (trusted(first), spec(cluster).holder_identity, spec(cluster).lease_transitions) == (False, "", 1)
     async with held_by(InProcessWriter(cluster), "b") as second:
         assert (second.epoch, now()) == (2, 7)
 
@@ -144,16 +145,16 @@ async def test_an_api_server_that_hangs_is_asked_again(writer: InProcessWriter) 
 async def test_a_holder_that_is_cut_off_stops_trusting_its_lease(writer: InProcessWriter) -> None:
     """Well before another may take it; and trusts it again when it was renewed, if nobody has taken it."""
     async with held_by(writer, "a") as held:
-        await asyncio.sleep(RENEW_INTERVAL + 0.001)
+        await asyncio.sleep(DEFAULT.lease_renew + 0.001)
         writer.fail("get leases", times=-1)
-        await asyncio.sleep(RENEW_DEADLINE - 0.1)
-        assert held.valid
+        await asyncio.sleep(DEFAULT.lease_trusted - 0.1)
+        assert trusted(held)
         await asyncio.sleep(0.2)
-        assert (held.valid, held.lost) == (False, False)
+        assert (trusted(held), held.lost) == (False, False)
 
         writer.recover()
-        await asyncio.sleep(RETRY_INTERVAL + 0.001)
-        assert held.valid
+        await asyncio.sleep(DEFAULT.lease_retry + 0.001)
+        assert trusted(held)
 
 
 @pytest.mark.parametrize("call", ["get leases", "update leases"])
@@ -163,7 +164,7 @@ async def test_two_failures_in_a_row_do_not_shake_it(writer: InProcessWriter, ca
             writer.fail(call, times=2)
             for _ in range(120):
                 await asyncio.sleep(0.1)
-                assert held.valid
+                assert trusted(held)
 
 
 async def test_one_call_that_hangs_does_not_shake_it(writer: InProcessWriter) -> None:
@@ -174,7 +175,7 @@ async def test_one_call_that_hangs_does_not_shake_it(writer: InProcessWriter) ->
         writer.slow(0.0)
         for _ in range(200):
             await asyncio.sleep(0.1)
-            assert held.valid
+            assert trusted(held)
 
 
 async def test_a_holder_that_comes_back_too_late_has_lost_it(cluster: Shelf) -> None:
@@ -182,10 +183,10 @@ async def test_a_holder_that_comes_back_too_late_has_lost_it(cluster: Shelf) -> 
     async with held_by(writer, "a") as first:
         writer.fail("get leases", times=-1)
         async with held_by(InProcessWriter(cluster), "b") as second:
-            assert not first.valid
+            assert not trusted(first)
             writer.recover()
-            await asyncio.sleep(RETRY_INTERVAL + RENEW_INTERVAL)
-            assert (first.lost, first.valid, second.valid) == (True, False, True)
+            await asyncio.sleep(DEFAULT.lease_retry + DEFAULT.lease_renew)
+            assert (first.lost, trusted(first), trusted(second)) == (True, False, True)
 
     assert spec(cluster).holder_identity == ""
 
@@ -199,7 +200,7 @@ async def test_a_lost_answer_to_taking_it(cluster: Shelf, call: str) -> None:
     writer.fail(call, effective=True)
 
     async with held_by(writer, "a") as held:
-        assert now() == RETRY_INTERVAL
+        assert now() == DEFAULT.lease_retry
         assert held.epoch == spec(cluster).lease_transitions == (6 if call == "update leases" else 2)
 
 
@@ -208,7 +209,7 @@ async def test_a_lost_answer_to_a_renewal(writer: InProcessWriter, cluster: Shel
         writer.fail("update leases", effective=True, times=2)
         for _ in range(300):
             await asyncio.sleep(0.1)
-            assert held.valid
+            assert trusted(held)
         assert spec(cluster).lease_transitions == 1
 
 
@@ -216,13 +217,13 @@ async def test_who_comes_second_in_a_race_looks_again(writer: InProcessWriter) -
     writer.fail("create leases", ConflictError(409, "AlreadyExists", NAME))
 
     async with held_by(writer, "a"):
-        assert now() == RETRY_INTERVAL
+        assert now() == DEFAULT.lease_retry
 
 
 async def test_somebody_else_who_writes_the_lease_takes_it(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
         cluster.write_lease(NAME, LeaseSpec(holder_identity="kubectl", lease_transitions=1))
-        await asyncio.sleep(RENEW_INTERVAL + 0.001)
+        await asyncio.sleep(DEFAULT.lease_renew + 0.001)
         assert held.lost
     with contextlib.suppress(KeyError):
         assert spec(cluster).holder_identity == "kubectl"
@@ -234,10 +235,10 @@ async def test_it_is_trusted_from_before_it_was_asked_for(writer: InProcessWrite
     async with held_by(writer, "a") as held:
         assert now() == 4
         writer.fail("get leases", times=-1)
-        await asyncio.sleep(RENEW_DEADLINE - 4 - 0.1)
-        assert held.valid
+        await asyncio.sleep(DEFAULT.lease_trusted - 4 - 0.1)
+        assert trusted(held)
         await asyncio.sleep(0.2)
-        assert not held.valid
+        assert not trusted(held)
 
 
 async def test_the_same_program_takes_its_own_lease_again(cluster: Shelf) -> None:
@@ -249,11 +250,11 @@ async def test_the_same_program_takes_its_own_lease_again(cluster: Shelf) -> Non
             assert (now(), second.epoch) == (0, 2)
         assert spec(cluster).holder_identity == "a"
         await asyncio.sleep(30)
-        assert second.valid
+        assert trusted(second)
 
 
 async def test_the_older_of_the_two_knows_that_it_has_lost(cluster: Shelf) -> None:
     writer = InProcessWriter(cluster)
     async with held_by(writer, "a") as first, held_by(writer, "a") as second:
-        await asyncio.sleep(RENEW_INTERVAL + 0.001)
-        assert (first.lost, second.valid) == (True, True)
+        await asyncio.sleep(DEFAULT.lease_renew + 0.001)
+        assert (first.lost, trusted(second)) == (True, True)

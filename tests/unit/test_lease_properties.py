@@ -8,6 +8,7 @@ import pytest
 from sandbox.transport import Mishap, Request
 from tests.support.clocks import LoopClock
 from tests.support.inprocess import TIMED_OUT, InProcessWriter, Shelf
+from tests.support.leases import trusted
 from webhook.record.lease import Held, LeaseLock
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)  # nothing here waits for anything but time
@@ -87,7 +88,7 @@ class World:
         self.look()
 
     def look(self) -> None:
-        valid = [held.epoch for held in self.held if held.valid]
+        valid = [held.epoch for held in self.held if trusted(held)]
         assert len(valid) <= 1, f"at {asyncio.get_running_loop().time()}: {valid}"
         self.looks_led += len(valid)
         self.held = [held for held in self.held if not held.lost]

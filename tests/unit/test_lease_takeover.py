@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.clocks import LoopClock
 from tests.support.inprocess import InProcessWriter, Shelf
-from tests.support.leases import NAME, a_lock, die, held_by, now, seconds_to_take, spec
-from webhook.record.lease import DURATION, RENEW_INTERVAL, RETRY_INTERVAL
+from tests.support.leases import NAME, a_lock, die, held_by, now, seconds_to_take, spec, trusted
+from webhook.timings import DEFAULT
 from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime
@@ -31,7 +31,7 @@ async def test_another_waits_until_the_holder_was_silent_for_its_duration(cluste
 
     waited = await seconds_to_take(InProcessWriter(cluster))
 
-    assert DURATION < waited <= DURATION + 2 * RETRY_INTERVAL
+    assert DEFAULT.lease_duration < waited <= DEFAULT.lease_duration + 2 * DEFAULT.lease_retry
 
 
 @pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])
@@ -48,7 +48,7 @@ async def test_silence_is_measured_by_ones_own_clock(cluster: Shelf, skew: float
         task = asyncio.create_task(wait())
         await asyncio.sleep(120)
         assert not task.done()
-        assert held.valid
+        assert trusted(held)
         assert waiting.waits_for == "held by a"
     await task
     assert waiting.waits_for == ""
@@ -57,7 +57,7 @@ async def test_silence_is_measured_by_ones_own_clock(cluster: Shelf, skew: float
 async def test_the_duration_is_the_holders(cluster: Shelf) -> None:
     cluster.write_lease(NAME, LeaseSpec(holder_identity="other", lease_duration_seconds=60, lease_transitions=5))
 
-    assert 60 < await seconds_to_take(InProcessWriter(cluster)) <= 60 + 2 * RETRY_INTERVAL
+    assert 60 < await seconds_to_take(InProcessWriter(cluster)) <= 60 + 2 * DEFAULT.lease_retry
 
 
 async def test_each_sign_of_life_begins_the_wait_anew(cluster: Shelf) -> None:
@@ -68,7 +68,7 @@ async def test_each_sign_of_life_begins_the_wait_anew(cluster: Shelf) -> None:
         NAME, msgspec.structs.replace(spec(cluster), renew_time=datetime.fromisoformat("2026-01-31T00Z"))
     )
 
-    assert await task > 14 + DURATION
+    assert await task > 14 + DEFAULT.lease_duration
 
 
 @pytest.mark.parametrize("holder", ["", None])
@@ -109,15 +109,15 @@ async def test_one_of_many_takes_it_and_then_the_next(cluster: Shelf) -> None:
 async def test_where_somebody_acted_before_a_missing_lease_is_waited_for(cluster: Shelf) -> None:
     """Its holder may not know yet that it is gone; the journal's epoch says that there was one."""
     async with held_by(InProcessWriter(cluster), "b", epoch=6) as held:
-        assert DURATION < now() <= DURATION + 2 * RETRY_INTERVAL
+        assert DEFAULT.lease_duration < now() <= DEFAULT.lease_duration + 2 * DEFAULT.lease_retry
         assert held.epoch == 7
 
 
 async def test_a_holder_whose_lease_was_deleted_has_lost_it(writer: InProcessWriter, cluster: Shelf) -> None:
     async with held_by(writer, "a") as held:
         cluster.delete("leases", NAME)
-        await asyncio.sleep(RENEW_INTERVAL + 0.001)
-        assert (held.lost, held.valid) == (True, False)
+        await asyncio.sleep(DEFAULT.lease_renew + 0.001)
+        assert (held.lost, trusted(held)) == (True, False)
 
     assert cluster.leases == {}
 
@@ -129,6 +129,6 @@ async def test_a_deleted_lease_is_not_taken_while_its_holder_trusts_it(cluster: 
         cluster.delete("leases", NAME)
         while not waiting.done():
             await asyncio.sleep(0.1)
-            assert not (first.valid and NAME in cluster.leases)
+            assert not (trusted(first) and NAME in cluster.leases)
 
-    assert await waiting > 7 + DURATION
+    assert await waiting > 7 + DEFAULT.lease_duration

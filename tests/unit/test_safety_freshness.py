@@ -163,7 +163,7 @@ async def test_a_delete_that_takes_effect_late_is_not_claimed_to_be_spared(
         run = await ended(cluster, within=600)
 
     assert run.outcome is Outcome.FAILED, "no restart helps here"
-    assert [pod.state for pod in run.pods][0] in {PodState.DELETED, PodState.REPLACED}
+    assert run.pods[0].state in {PodState.DELETED, PodState.REPLACED}
     assert sorted(set(cluster.deletes)) == sorted((pod.name, pod.uid) for pod in run.pods)
     assert len(cluster.deletes) == 2
 

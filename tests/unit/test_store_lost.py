@@ -90,7 +90,7 @@ async def test_a_journal_that_is_gone_while_it_was_known_is_lost(store: Store, c
     cluster.delete("configmaps", JOURNAL)
 
     for attempt in (store.update(noting("two")), store.refresh(), store.update(nothing)):
-        with pytest.raises(JournalLostError, match="was there and is gone"):
+        with pytest.raises(JournalLostError, match="was there and is missing"):
             await attempt
     assert cluster.config_maps == {}
 

@@ -32,6 +32,20 @@ def note(journal: Journal, text: str, now: datetime) -> Journal:
     return msgspec.structs.replace(journal, notes=notes[-MAX_NOTES:])
 
 
+def clamp(journal: Journal, now: datetime) -> Journal:
+    """Ends in the future were written by a clock that is ahead of ours: they count as now, and waits end in time."""
+    last = journal.runs[-1] if journal.runs else None
+    if last is not None and last.ended is not None and last.ended > now:
+        journal = update_run(journal, msgspec.structs.replace(last, ended=now))
+    if any(item.ended is not None and item.ended > now for item in journal.disruptions):
+        ends = tuple(
+            msgspec.structs.replace(item, ended=min(item.ended, now)) if item.ended is not None else item
+            for item in journal.disruptions
+        )
+        journal = msgspec.structs.replace(journal, disruptions=ends)
+    return journal
+
+
 def update_run(journal: Journal, run: Run) -> Journal:
     """Replaces the run of the same id."""
     return msgspec.structs.replace(journal, runs=tuple(run if run.id == old.id else old for old in journal.runs))

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from exporter.config.model import Foundation
-from webhook.record.changes import note, trip
+from webhook.record.changes import clamp, note, trip
 from webhook.record.journal import MAX_TEXT, Approval, Journal, Outcome, PersonRecord, Request, Run
 from webhook.record.reasons import PASSING_REFUSALS
 from webhook.requests.notification import RUNBOOK
@@ -68,8 +68,8 @@ def decide(journal: Journal, foundation: Foundation, now: datetime) -> Decision:
         return Decision(DecisionKind.REFUSE, DecisionReason.COOLDOWN, text, cooled)
     last = journal.runs[-1] if journal.runs else None
     if last is not None and last.ended is not None and not last.disruptive:  # else the cooldown applies
-        until = min(last.ended, now) + timedelta(seconds=settings.retry)  # a clock may have been set back
-        if now < last.ended + timedelta(seconds=settings.retry):
+        until = last.ended + timedelta(seconds=settings.retry)
+        if now < until:
             text = f"the previous run ended less than {settings.retry:g} s ago; next attempt at {_time(until)}"
             return Decision(DecisionKind.REFUSE, DecisionReason.RETRY, text, until)
     return Decision(DecisionKind.RUN, DecisionReason.ASKED, "a run is allowed")
@@ -133,20 +133,22 @@ def reconsider(journal: Journal, foundation: Foundation, now: datetime) -> tuple
     Alerts that were not received for `request_ttl` are dropped, and so is a person who asked that long ago: what
     disappeared without a `resolved` does not request a run any more.
     """
-    if journal.request is None:
+    requested = journal.request
+    if requested is None:
         return journal, None
+    journal = clamp(journal, now)
     ttl = timedelta(seconds=foundation.remediation.request_ttl)
     # A moment in the future was written by a clock that is ahead of ours: it counts from now.
     alerts = {
         key: msgspec.structs.replace(alert, last_seen=min(alert.last_seen, now))
-        for key, alert in journal.request.alerts.items()
+        for key, alert in requested.alerts.items()
         if now - alert.last_seen <= ttl
     }
-    person = journal.request.person
+    person = requested.person
     person = person if person is not None and abs(now - person.at) <= ttl else None
     latest = now + timedelta(seconds=max(foundation.remediation.cooldown, foundation.remediation.retry))
-    due = now if person is not None else min(journal.request.due, latest)
-    request = msgspec.structs.replace(journal.request, alerts=alerts, person=person, due=due)
+    due = now if person is not None else min(requested.due, latest)
+    request = msgspec.structs.replace(requested, alerts=alerts, person=person, due=due)
     if not alerts and person is None:
         text = "queued request expired: its alerts were not received for request_ttl"
         return note(msgspec.structs.replace(journal, request=None), text, now), None

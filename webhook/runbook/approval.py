@@ -22,6 +22,8 @@ async def await_approval(context: RunContext, execution: Execution) -> str:
     """Waits until a person approves the run. Raises EndRun: not in time, paused, or every alert resolved."""
     await execution.save(partial(ask_approval, now=context.now()))
     limit = timedelta(seconds=context.foundation.remediation.approval_timeout)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit.total_seconds()  # the request may be on record by a clock that is ahead of ours
     await execution.announce(
         "AwaitingApproval", f"approve with: diego-runbook approve {execution.run.id}", warning=True
     )
@@ -30,7 +32,7 @@ async def await_approval(context: RunContext, execution: Execution) -> str:
         approval = execution.run.approval
         if approval is not None and approval.at is not None:
             return f"approved by {approval.by}"
-        if approval is not None and context.now() - approval.requested > limit:
+        if approval is None or context.now() - approval.requested > limit or loop.time() > deadline:
             text = f"nobody approved the run within {limit.total_seconds():g} s"
             raise EndRun(Verdict(Outcome.CANCELLED, RunReason.NOT_APPROVED, text))
         await asyncio.sleep(context.timings.poll)
