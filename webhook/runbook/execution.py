@@ -125,13 +125,15 @@ class Execution:
 
     @staticmethod
     def _may_continue(journal: Journal, run: Run) -> None:
-        """Raises EndRun where a person or the alerts say no; a resolved alert stops no run that has deleted a pod."""
+        """Raises EndRun where a person forbids it; alerts and the breaker only stop a run that has not deleted a pod."""
         if journal.paused is not None:
             by = f"paused by {journal.paused.by}: {journal.paused.reason}"
             raise EndRun(stopped(run, RunReason.PAUSED, by))
         if run.withdrawn and not run.disruptive:
             text = "every alert that requested the run is resolved"
             raise EndRun(Verdict(Outcome.CANCELLED, RunReason.RESOLVED, text))
+        if journal.breaker_opened is not None and not run.disruptive:
+            raise EndRun(stopped(run, RunReason.BREAKER_OPEN, "the breaker is open: a person must run `reset`"))
 
     def inconclusive(self, reason: RunReason, detail: str) -> Verdict:
         """Nothing is deleted on less than a proof; once pods were deleted, that is a failure and not only a doubt."""
