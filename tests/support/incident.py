@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
+from exporter.foundation.view import ProbeResult
 from tests.support.clocks import LoopClock
 from tests.support.foundations import foundation
 from tests.support.inprocess import JOURNAL, InProcessCluster, InProcessWriter
@@ -110,6 +111,12 @@ async def alert(program: Program, name: str = "a") -> None:
         return request_as_alerts(journal, [firing(name)], program.settings, at(now()))[0], None
 
     await program.store.update(change)
+
+
+async def blind(host: str, _port: int, *, timeout: float) -> tuple[ProbeResult, str]:
+    """A NetworkPolicy keeps the program from the pods' addresses."""
+    await asyncio.sleep(timeout)
+    return ProbeResult.TIMEOUT, host
 
 
 def now() -> float:

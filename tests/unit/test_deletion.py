@@ -144,6 +144,17 @@ async def test_a_successor_that_appears_right_before_the_delete_is_not_deleted()
     assert not made.cluster.pod(FIRST).terminating
 
 
+async def test_a_pod_that_has_changed_since_the_view_is_read_again_before_it_is_deleted() -> None:
+    """It may have become active at this moment, which changes its label: 409 by the resourceVersion."""
+    made = await bench(pods=1)
+    whenever(made, "delete pods", lambda: made.cluster.change("pods", FIRST, metadata={"annotations": {"a": "b"}}))
+
+    (record,) = await made.delete()
+
+    assert (record.state, made.writer.calls["delete pods"]) == (PodState.DELETED, 2)
+    assert deleted_names(made.cluster) == [FIRST]
+
+
 async def test_the_api_server_is_asked_until_it_answers() -> None:
     made = await bench(pods=1)
     made.writer.fail("delete pods", effective=True)

@@ -127,6 +127,17 @@ async def test_a_changed_foundation_continues_its_run() -> None:
     assert len(clinic.clusters["cf"].deletes) == 2
 
 
+async def test_observe_by_a_reload_in_mid_proof_deletes_nothing() -> None:
+    clinic = Clinic("cf")
+    async with clinic.open():
+        await alert(clinic.program("cf"))
+        await reaches(clinic.clusters["cf"], Step.CONFIRM_UNREACHABLE)
+        clinic.medics.apply(clinic.config("cf", mode="observe"))
+        run = await ended(clinic.clusters["cf"])
+
+    assert (run.mode, run.outcome, clinic.clusters["cf"].deletes) == ("auto", Outcome.OBSERVED, [])
+
+
 async def test_a_config_may_change_before_the_work_starts() -> None:
     clinic = Clinic("cf")
     clinic.medics.apply(clinic.config("cf-2"))

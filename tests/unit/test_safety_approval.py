@@ -120,6 +120,20 @@ async def test_nobody_approves_it_in_time(cluster: InProcessCluster) -> None:
     assert TIMEOUT <= now() - started < TIMEOUT + 10
 
 
+async def test_the_time_limit_counts_from_the_request_and_not_from_the_takeover(cluster: InProcessCluster) -> None:
+    first, second = Program(cluster, APPROVE), Program(cluster, APPROVE, identity="b")
+    async with working(first) as task:
+        await waiting(first)
+        started = now()
+        await asyncio.sleep(TIMEOUT - 60)
+        await first.kill(task)
+    async with working(second):
+        run = await ended(cluster, within=TIMEOUT)
+
+    assert (run.outcome, run.reason, cluster.deletes) == (Outcome.CANCELLED, "not-approved", [])
+    assert TIMEOUT <= now() - started < TIMEOUT + 60
+
+
 async def test_the_breaker_ends_it_where_it_opens_meanwhile(cluster: InProcessCluster) -> None:
     program = Program(cluster, APPROVE)
     async with working(program):

@@ -3,16 +3,19 @@
 import asyncio
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 
+from tests.support.bench import open_run
 from tests.support.foundations import foundation
 from tests.support.incident import FAST, MachineClock, Program, alert, deleted, deleted_names, ended, reaches, working
-from tests.support.inprocess import InProcessCluster, InProcessWriter, broken_foundation
+from tests.support.inprocess import JOURNAL, InProcessCluster, InProcessWriter, broken_foundation
 from webhook.medic import wiring
 from webhook.medic.medic import Medic
 from webhook.operator import run_command
 from webhook.operator.command_context import CommandContext, ExitCode
-from webhook.record.journal import Outcome, Step
+from webhook.record.journal import Journal, Outcome, Step
+from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)
 
@@ -68,6 +71,23 @@ async def test_observe_neither_continues_nor_ends_a_run_of_mode_auto_that_is_ope
     assert (open_run.mode, len(cluster.deletes)) == ("auto", pods)
     async with working(successor):
         assert (await ended(cluster, within=300)).outcome is Outcome.RECOVERED
+
+
+async def test_observe_leaves_a_run_alone_that_is_opened_after_the_request(cluster: InProcessCluster) -> None:
+    """A webhook holds the lease, opens a run of mode `auto` and dies before the command's medic takes the lease."""
+    cluster.put_journal(Journal(foundation="cf"))
+    cluster.write_lease(JOURNAL, LeaseSpec(holder_identity="webhook", lease_duration_seconds=15, lease_transitions=1))
+    command = asyncio.create_task(run(observe=True))
+    await asyncio.sleep(5)
+    journal = cluster.journal()
+    assert journal.request is not None
+    cluster.put_journal(msgspec.structs.replace(journal, runs=(open_run(),)))
+    await asyncio.sleep(300)
+
+    assert cluster.leases[JOURNAL].spec.holder_identity == "", "another webhook can take it at once"
+    assert (cluster.journal().runs, cluster.deletes) == ((open_run(),), [])
+    command.cancel()
+    await asyncio.wait([command])
 
 
 async def test_a_medic_that_crashes_ends_the_command(

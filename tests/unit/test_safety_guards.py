@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import ApiError
-from sandbox.cluster.foundation import Foundation
+from sandbox.cluster.foundation import Foundation, Timing
 from sandbox.transport import Mishap, Request
 from tests.support.foundations import foundation
 from tests.support.incident import (
@@ -15,6 +14,7 @@ from tests.support.incident import (
     RESTART,
     Program,
     alert,
+    blind,
     deleted,
     deleted_names,
     ended,
@@ -60,6 +60,7 @@ async def test_mode_observe_after_a_reload_stops_a_run_of_mode_auto(
     run = await handed_over(cluster, Program(cluster), Program(cluster, OBSERVE), pods)
 
     assert (run.mode, run.outcome, run.reason) == ("auto", outcome, reason)
+    assert ("it would have deleted diego-api-0, diego-api-1" in run.detail) == (pods == 0)
     assert deleted_names(cluster) == ["diego-api-0"][:pods]
 
 
@@ -157,10 +158,19 @@ async def test_the_second_statefulset_is_guarded_when_its_turn_comes(change: Cha
 # ---- a positive proof
 
 
-async def blind(host: str, _port: int, *, timeout: float) -> tuple[ProbeResult, str]:
-    """A NetworkPolicy keeps the program from the pods' addresses."""
-    await asyncio.sleep(timeout)
-    return ProbeResult.TIMEOUT, host
+async def test_a_restart_of_locket_that_was_enough_spares_the_pods_of_diego_api() -> None:
+    """CFEE before 2.0. The proof for the second StatefulSet is a new one, however young the first is."""
+    cluster = InProcessCluster(
+        faults=("locket-hang",), foundation=Foundation(locket="diego-locket"), timing=Timing(start=1, stop=1)
+    )
+    settings = foundation(restart=("diego-locket", "diego-api"), remediation=FAST)
+    program = Program(cluster, settings, dial=blind)
+    async with working(program):
+        await alert(program)
+        run = await ended(cluster, within=200)
+
+    assert (run.outcome, deleted_names(cluster)) == (Outcome.RECOVERED, ["diego-locket-0", "diego-locket-1"])
+    assert [pod.state for pod in run.pods][2:] == [PodState.SPARED] * 2
 
 
 async def test_blind_probes_of_its_own_do_not_overrule_that_the_cloud_controller_reaches_the_bbs() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -24,7 +25,8 @@ from tests.support.incident import (
 from tests.support.inprocess import JOURNAL, InProcessCluster, broken_foundation
 from tests.support.moments import at
 from webhook.record import changes
-from webhook.record.journal import Outcome, PodState
+from webhook.record.encoding import encode
+from webhook.record.journal import Journal, Outcome, PodState
 from webhook.record.store import FencedError, JournalLostError
 from webhook.timings import DEFAULT
 
@@ -64,14 +66,18 @@ async def test_a_journal_that_was_lost_is_lost_to_a_new_process_as_well(
         await asyncio.sleep(5)
     cluster.delete("configmaps", JOURNAL)
     if replaced:
-        cluster.put("configmaps", metadata={"name": JOURNAL, "uid": "another"}, data={"foundation": "cf"})
+        empty = {"foundation": "cf", "journal.json": encode(Journal(foundation="cf"))}
+        cluster.put("configmaps", metadata={"name": JOURNAL, "uid": "another"}, data=empty)
     async with working(second):
         await asyncio.sleep(5)
         with pytest.raises(JournalLostError):
             await alert(second)
+        with pytest.raises(JournalLostError):
+            await Program(cluster, identity="a person who only looks").store.refresh()
         await asyncio.sleep(300)
 
     assert cluster.deletes == []
+    assert list(cluster.config_maps) == ([JOURNAL] if replaced else []), "only `reset` creates a new one"
 
 
 async def test_a_foundation_without_a_lease_has_lost_nothing(cluster: InProcessCluster) -> None:
@@ -130,6 +136,25 @@ async def test_a_malformed_answer_about_the_lease_leaves_no_deaf_leader(
         malformed(program, call, body)
         await asyncio.sleep(60)
         program.writer.recover()
+        await alert(program)
+
+        assert (await ended(cluster)).outcome is Outcome.RECOVERED
+
+
+async def test_a_defect_in_a_renewal_leaves_no_deaf_leader(
+    cluster: InProcessCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it raises: a renewal that failed, and no more."""
+    program = Program(cluster)
+
+    async def crash(_name: str) -> NoReturn:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    async with working(program):
+        await asyncio.sleep(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(program.writer, "read_lease", crash)
+            await asyncio.sleep(20)
         await alert(program)
 
         assert (await ended(cluster)).outcome is Outcome.RECOVERED
