@@ -1,7 +1,7 @@
 """A run in the hands of a holder of the lease, on a foundation of the sandbox in-process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -171,12 +171,13 @@ async def returns(text: str = "as it is") -> str:
 
 async def verdict_of(made: Bench, what: str = "checkpoint") -> tuple[Outcome, RunReason | None]:
     """How the run ends in a checkpoint, an intent or its deletes."""
+    attempts: dict[str, Callable[[], Awaitable[object]]] = {
+        "checkpoint": made.execution.checkpoint,
+        "intend": lambda: made.execution.intend(made.execution.run.pods[0].uid),
+        "delete": made.delete,
+    }
     with pytest.raises(EndRun) as end:
-        await {
-            "checkpoint": made.execution.checkpoint,
-            "intend": lambda: made.execution.intend(made.execution.run.pods[0].uid),
-            "delete": made.delete,
-        }[what]()
+        await attempts[what]()
     return end.value.verdict.outcome, end.value.verdict.reason
 
 

@@ -113,10 +113,10 @@ async def alert(program: Program, name: str = "a") -> None:
     await program.store.update(change)
 
 
-async def blind(host: str, _port: int, *, timeout: float) -> tuple[ProbeResult, str]:
+async def blind(host: str, port: int, *, timeout: float) -> tuple[ProbeResult, str]:
     """A NetworkPolicy keeps the program from the pods' addresses."""
     await asyncio.sleep(timeout)
-    return ProbeResult.TIMEOUT, host
+    return ProbeResult.TIMEOUT, f"{host}:{port}"
 
 
 def now() -> float:

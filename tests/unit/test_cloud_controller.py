@@ -1,5 +1,7 @@
 """The view from the Cloud Controller: which pods are asked, and what their answers prove together."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -12,7 +14,7 @@ from exporter.kubernetes.api import ApiError, ApiUnreachableError
 from exporter.kubernetes.objects import Pod
 from tests.support.clocks import LoopClock
 from tests.support.foundations import Dials, foundation
-from tests.support.memory_writer import MemoryCluster, MemoryWriter
+from tests.support.inprocess import InProcessWriter, Shelf
 from tests.support.views import API, a_pod, component, view, without
 from webhook.metrics import Counters, RunMetrics
 from webhook.runbook.cloud_controller import (
@@ -90,14 +92,28 @@ def test_the_container_to_ask_in(configured: str | None, pod: Pod, expected: str
 # ---- what the answers prove
 
 
+class Pods(InProcessWriter):
+    """Pods that answer as a test wants them to."""
+
+    def __init__(self, answer: Callable[[str, tuple[str, ...]], ExecResult]) -> None:
+        super().__init__(Shelf(clock=LoopClock()))
+        self.asked: list[tuple[str, str, tuple[str, ...]]] = []
+        self._result = answer
+
+    async def exec(self, pod: str, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:
+        assert timeout > 0
+        await asyncio.sleep(0.01)
+        self.asked.append((pod, container, tuple(argv)))
+        return self._result(pod, tuple(argv))
+
+
 class Asked:
-    """A Cloud Controller whose pods say what a test lets them say."""
+    """A Cloud Controller whose pods answer as a test wants them to."""
 
     def __init__(self, settings: Foundation = CF, **answers: ExecResult | Exception) -> None:
-        self.writer = MemoryWriter(MemoryCluster())
+        self.writer = Pods(self._answer)
         self.answers = answers
         self.probes: list[tuple[ProbeResult, bool | None]] = []
-        self.writer.answers = self._answer
         self.controller = CloudController(
             RunContext(
                 foundation=settings,
@@ -110,7 +126,7 @@ class Asked:
             )
         )
 
-    def _answer(self, pod: str, _container: str, argv: tuple[str, ...]) -> ExecResult:
+    def _answer(self, pod: str, argv: tuple[str, ...]) -> ExecResult:
         key = "bash" if "bash" in argv else pod.replace("-", "_")
         answer = self.answers.get(key, REFUSED)
         if isinstance(answer, Exception):

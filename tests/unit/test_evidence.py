@@ -6,7 +6,10 @@ import pytest
 
 from exporter.kubernetes.api import ApiError
 from exporter.kubernetes.objects import Pod
-from tests.support.memory_writer import MemoryCluster, MemoryWriter
+from exporter.kubernetes.transport import Response
+from sandbox.transport import Mishap, Request
+from tests.support.clocks import LoopClock
+from tests.support.inprocess import InProcessWriter, Shelf
 from tests.support.views import a_pod
 from webhook.runbook.evidence import EXCERPT_BYTES, excerpt, gather
 from webhook.timings import DEFAULT
@@ -16,23 +19,33 @@ pytestmark = pytest.mark.looptime
 PODS = (a_pod("diego-api", 0, containers=["bbs", "locket"]), a_pod("diego-api", 1, containers=["bbs"], restarts=2))
 
 
+LOGS = {
+    "diego-api-0/bbs": "start\nlost the lock\nbye\n",
+    "diego-api-0/locket": "one\ntwo\n",
+    "diego-api-1/bbs": "acquired the lock\n",
+    "diego-api-1/bbs (previous)": "panic: database is gone\n",
+}
+
+
+def written(request: Request) -> Mishap | None:
+    """The logs of the pods, which are not there: nothing else is asked for."""
+    (container,) = request.query["container"]
+    previous = " (previous)" if request.query.get("previous") == ["true"] else ""
+    return Mishap(error=Response(200, LOGS[f"{request.name}/{container}{previous}"].encode()))
+
+
 @pytest.fixture
-def writer() -> MemoryWriter:
-    cluster = MemoryCluster()
-    cluster.logs = {
-        "diego-api-0/bbs": "start\nlost the lock\nbye\n",
-        "diego-api-0/locket": "one\ntwo\n",
-        "diego-api-1/bbs": "acquired the lock\n",
-        "diego-api-1/bbs (previous)": "panic: database is gone\n",
-    }
-    return MemoryWriter(cluster)
+def writer() -> InProcessWriter:
+    made = InProcessWriter(Shelf(clock=LoopClock()))
+    made.mishap = written
+    return made
 
 
-async def gathered(writer: MemoryWriter, *pods: Pod) -> str:
+async def gathered(writer: InProcessWriter, *pods: Pod) -> str:
     return await gather(writer, pods or PODS, run_id="cf-1", timeout=DEFAULT.evidence)
 
 
-async def test_the_telling_lines_of_every_container_and_of_those_that_died(writer: MemoryWriter) -> None:
+async def test_the_telling_lines_of_every_container_and_of_those_that_died(writer: InProcessWriter) -> None:
     assert await gathered(writer) == (
         "diego-api-0/bbs:\n  lost the lock\n"
         "diego-api-0/locket:\n  one\n  two\n"
@@ -42,7 +55,7 @@ async def test_the_telling_lines_of_every_container_and_of_those_that_died(write
 
 
 async def test_the_whole_logs_are_logged_under_the_runs_id(
-    writer: MemoryWriter, caplog: pytest.LogCaptureFixture
+    writer: InProcessWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     await gathered(writer)
@@ -50,13 +63,13 @@ async def test_the_whole_logs_are_logged_under_the_runs_id(
     told = {
         getattr(record, "container", ""): record for record in caplog.records if record.message == "evidence preserved"
     }
-    assert set(told) == set(writer.cluster.logs)
+    assert set(told) == set(LOGS)
     assert {record.__dict__["run"] for record in told.values()} == {"cf-1"}
     assert told["diego-api-0/bbs"].__dict__["text"] == "start\nlost the lock\nbye\n"
 
 
-@pytest.mark.parametrize("error", [ApiError(403, "Forbidden", "pods/log"), ApiError(500, "", "")])
-async def test_a_log_that_can_not_be_had_is_named(writer: MemoryWriter, error: ApiError) -> None:
+@pytest.mark.parametrize("error", [ApiError(403, "Forbidden", "pods/log"), ApiError(500, "InternalError", "overloaded")])
+async def test_a_log_that_can_not_be_had_is_named(writer: InProcessWriter, error: ApiError) -> None:
     writer.fail("get pods/log", error, times=-1)
 
     kept = await gathered(writer, PODS[0])
@@ -64,27 +77,34 @@ async def test_a_log_that_can_not_be_had_is_named(writer: MemoryWriter, error: A
     assert kept == f"diego-api-0/bbs:\n  (no log: {error})\ndiego-api-0/locket:\n  (no log: {error})"
 
 
-async def test_it_takes_twenty_seconds_at_most_and_keeps_what_came(
-    writer: MemoryWriter, caplog: pytest.LogCaptureFixture
+async def test_it_takes_its_timeout_at_most_and_keeps_what_arrived(
+    writer: InProcessWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    latencies = iter([0.0, 0.0])
-    writer.latency = lambda: next(latencies, 3600.0)
+    """All but one of the logs hang. The client's own deadline is shorter than the default."""
+    writer.mishap = lambda request: written(request) if request.query["container"] == ["locket"] else Mishap(hangs=True)
 
-    kept = await gathered(writer)
+    kept = await gather(writer, PODS, run_id="cf-1", timeout=5)
 
-    assert asyncio.get_running_loop().time() == DEFAULT.evidence == 20
-    assert kept == "" or kept.startswith("diego-api-0/bbs")
+    assert asyncio.get_running_loop().time() == 5 < DEFAULT.evidence
+    assert kept == "diego-api-0/locket:\n  one\n  two"
     assert "evidence is incomplete" in caplog.text
 
 
-async def test_an_hour_of_logs_is_asked_for_at_once(writer: MemoryWriter) -> None:
-    writer.latency = lambda: 5.0
+async def test_logs_that_hang_are_named_within_the_default(writer: InProcessWriter) -> None:
+    writer.hang()
+
+    assert "(no log: " in await gathered(writer)
+    assert asyncio.get_running_loop().time() <= DEFAULT.evidence
+
+
+async def test_an_hour_of_logs_is_asked_for_at_once(writer: InProcessWriter) -> None:
+    writer.slow(4)
     await gathered(writer)
 
-    assert asyncio.get_running_loop().time() == 10
+    assert asyncio.get_running_loop().time() == 8
 
 
-async def test_without_pods_there_is_nothing_to_keep(writer: MemoryWriter) -> None:
+async def test_without_pods_there_is_nothing_to_keep(writer: InProcessWriter) -> None:
     assert await gather(writer, (), run_id="cf-1", timeout=DEFAULT.evidence) == ""
 
 

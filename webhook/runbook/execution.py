@@ -125,7 +125,7 @@ class Execution:
 
     @staticmethod
     def _may_continue(journal: Journal, run: Run) -> None:
-        """Raises EndRun where a person forbids it; alerts and the breaker only stop a run that has not deleted a pod."""
+        """Raises EndRun where a person forbids it; alerts and the breaker stop no run that has deleted a pod."""
         if journal.paused is not None:
             by = f"paused by {journal.paused.by}: {journal.paused.reason}"
             raise EndRun(stopped(run, RunReason.PAUSED, by))
