@@ -1,4 +1,4 @@
-"""The invariants, judged from outside: by the history of the cluster, after the incident, so nothing can swallow them."""
+"""The invariants, judged from outside, by the history of the cluster after the incident: nothing can swallow them."""
 
 from exporter.config.model import Foundation
 from sandbox.simulation.history import Deleted, History
