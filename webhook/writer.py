@@ -16,6 +16,7 @@ import msgspec
 
 from exporter.kubernetes.api import (
     PODS,
+    ApiUnreachableError,
     ConflictError,
     Kubernetes,
     NotFoundError,
@@ -106,6 +107,10 @@ class Writer(Kubernetes, Protocol):
     async def create_event(self, event: dict[str, object]) -> None: ...
 
 
+class _Kind(Object, frozen=True):
+    kind: str = ""
+
+
 class _Review(Object, frozen=True):
     class Status(Object, frozen=True):
         allowed: bool = False
@@ -162,11 +167,13 @@ class ApiWriter(ApiReader):
         path = PODS.path(self.namespace, name)
         sending = self._writing.send("DELETE", path, options, retry_unauthorized=False)
         try:
-            await self._answer("delete", sending, timeout=timeout)
+            content = await self._answer("delete", sending, timeout=timeout)
         except NotFoundError:
             return Deleted.GONE
         except ConflictError:
             return Deleted.CONFLICT
+        if decode(content, _Kind).kind not in {"Pod", "Status"}:  # a proxy's page, with a 200: nothing was deleted
+            raise ApiUnreachableError("the answer to the delete is not one of Kubernetes")
         return Deleted.ACCEPTED
 
     async def exec(self, pod: str, container: str, argv: Sequence[str], *, timeout: float) -> ExecResult:

@@ -1,4 +1,4 @@
-"""`python -m sandbox.simulation`: plays incidents, and prints how many, how fast, and every violation with its replay."""
+"""`python -m sandbox.simulation`: plays incidents; prints how many, how fast, and every violation with its replay."""
 
 import argparse
 import logging
@@ -63,10 +63,10 @@ def _pairs(count: int) -> Iterator[Plan]:
 def _one(plan: Plan) -> int:
     report = play(plan)
     for at, text in report.lines:
-        print(f"{at:10.3f}  {text}")  # noqa: T201
+        _print(f"{at:10.3f}  {text}")
     for violation in report.violations:
-        print(f"VIOLATION: {violation}")  # noqa: T201
-    print(f"outcomes: {', '.join(report.outcomes) or 'no run'}; {report.calls} calls, {report.steps} callbacks")  # noqa: T201
+        _print(f"VIOLATION: {violation}")
+    _print(f"outcomes: {', '.join(report.outcomes) or 'no run'}; {report.calls} calls, {report.steps} callbacks")
     return 1 if report.violations else 0
 
 
@@ -82,21 +82,25 @@ def _many(plans: Iterator[Plan], processes: int) -> int:
             deletes += report.deletes
             if report.violations:
                 bad += 1
-                print(
-                    f"VIOLATION: {report.violations[0]}\n  replay: python -m sandbox.simulation {report.plan}",
-                    flush=True,
-                )
+                _print(f"VIOLATION: {report.violations[0]}\n  replay: python -m sandbox.simulation {report.plan}")
     seconds = time.perf_counter() - began
     shown = ", ".join(f"{name} {count}" for name, count in outcomes.most_common())
-    print(f"{incidents} incidents in {seconds:.0f} s ({incidents / seconds:.0f}/s), {faults} faults, {deletes} deletes")  # noqa: T201
-    print(f"runs: {shown}")  # noqa: T201
-    print(f"incidents with a violation: {bad}")  # noqa: T201
+    _print(
+        f"{incidents} incidents in {seconds:.0f} s ({incidents / seconds:.0f}/s), {faults} faults, {deletes} deletes"
+    )
+    _print(f"runs: {shown}")
+    _print(f"incidents with a violation: {bad}")
     return 1 if bad else 0
 
 
 def _brief(plan: Plan) -> Report:
     report = play(plan)
     return Report(**{name: getattr(report, name) for name in report.__slots__} | {"lines": [], "points": []})
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _quiet() -> None:

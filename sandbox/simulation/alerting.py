@@ -1,7 +1,7 @@
 """Prometheus replicas and an Alertmanager pair, modelled from their documented behaviour, with shortened times.
 
-Prometheus evaluates a rule, waits for its `for`, sends firing alerts again and again with an `endsAt` in the future, and
-a `resolved` for 15 minutes after the end. Alertmanager takes the latest word of any sender, resolves an alert whose
+Prometheus evaluates a rule, waits for its `for`, sends firing alerts again and again with an `endsAt` in the future,
+and a `resolved` for 15 minutes after the end. Alertmanager takes the latest word of any sender, resolves an alert whose
 `endsAt` has passed, groups, and delivers at least once: also twice, late, and in any order.
 """
 
@@ -18,6 +18,7 @@ GROUP_WAIT = 2.0
 GROUP_INTERVAL = 12.0
 REPEAT = 60.0
 TIMEOUT = 10.0
+RETENTION = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,8 @@ class Prometheus:
         ends = self.resolved if self.resolved is not None else now + LIFETIME
         for receiver in self.receivers:
             receiver.receive(Sent(self.firing, ends))
-        if (self.resolved is not None and now - self.resolved > 15 * 60) or (
-            self.resolved is not None and self.down() and not self.blind
-        ):
+        again = self.down() and not self.blind
+        if self.resolved is not None and (again or now - self.resolved > RETENTION):
             self.firing = None
 
 

@@ -4,6 +4,7 @@ A choice point is a call to the API server that a process sends, or a callback t
 order in which they come, so that a plan (`{17: "crash-after"}`) plays the same incident again with one fault in it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -35,6 +36,7 @@ STEP_FAULTS = ("crash", "stop", "suspend")
 STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 """Seconds for which a process is stopped: around every time-out that matters."""
 
+_ANSWERS = {"503": 503, "429": 429, "conflict": 409, "forbidden": 403}
 _CUT = ApiUnreachableError("Connection reset by peer")
 _MALFORMED = (b'{"kind": "Pod", "metadata": {"name": "\xff\xfe"}}', b"[" * 5_000, b"<html>502</html>", b'"text"', b"")
 
@@ -103,39 +105,28 @@ class Faults:
             self._loop.suspend(process, self._random.choice(STOPPED))
 
     def _mishap(self, name: str, process: Process) -> Mishap | None:
-        match name:
-            case "lost":
-                return Mishap(error=_CUT)
-            case "answer-lost":
-                return Mishap(error=_CUT, effective=True)
-            case "late":
-                return Mishap(delay=self._random.uniform(0.5, 4.0))
-            case "very-late":
-                return Mishap(delay=self._random.uniform(4.0, 40.0))
-            case "hangs":
-                return Mishap(hangs=True)
-            case "answer-hangs":
-                return Mishap(hangs=True, effective=True)
-            case "503" | "429":
-                return Mishap(error=Response(int(name), _status(int(name))))
-            case "conflict":
-                return Mishap(error=Response(409, _status(409)))
-            case "forbidden":
-                return Mishap(error=Response(403, _status(403)))
-            case "malformed":
-                return Mishap(error=Response(200, self._random.choice(_MALFORMED)))
-            case "answer-malformed":
-                return Mishap(error=Response(200, self._random.choice(_MALFORMED)), effective=True)
-            case "crash-before":
-                self._hit("crash", process)
-                return Mishap(error=_CUT)
-            case "crash-after":
-                self._loop.call_soon_world(self._hit, "crash", process)
-            case "stop-before":
-                self._loop.stop_process(process, self._random.choice(STOPPED))
-                return Mishap(delay=max(0.0, process.stopped_until - self._loop.now))
-            case "stop-after" | "suspend-after":
-                self._loop.call_soon_world(self._hit, name.removesuffix("-after"), process)
+        random = self._random
+        if name in _ANSWERS:
+            return Mishap(error=Response(_ANSWERS[name], _status(_ANSWERS[name])))
+        simple: dict[str, Callable[[], Mishap]] = {
+            "lost": lambda: Mishap(error=_CUT),
+            "answer-lost": lambda: Mishap(error=_CUT, effective=True),
+            "late": lambda: Mishap(delay=random.uniform(0.5, 4.0)),
+            "very-late": lambda: Mishap(delay=random.uniform(4.0, 40.0)),
+            "hangs": lambda: Mishap(hangs=True),
+            "answer-hangs": lambda: Mishap(hangs=True, effective=True),
+            "malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED))),
+            "answer-malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED)), effective=True),
+        }
+        if name in simple:
+            return simple[name]()
+        if name == "crash-before":
+            self._hit("crash", process)
+            return Mishap(error=_CUT)
+        if name == "stop-before":
+            self._hit("stop", process)
+            return Mishap(delay=max(0.0, process.stopped_until - self._loop.now))
+        self._loop.call_soon_world(self._hit, name.removesuffix("-after"), process)
         return None
 
     def _note(self, text: str) -> None:

@@ -23,6 +23,8 @@ class Deleted:
     """A DELETE that took effect on a pod that was not terminating."""
 
     at: float
+    sent: float
+    """When the process sent it: what is on its way cannot be fenced (docs/safety.md)."""
     by: str
     name: str
     uid: str
@@ -93,7 +95,7 @@ class RecordedBox(InProcess):
             self.history.asked.append(Asked(ended, by, name, answer.result.code))
         elif isinstance(answer, Response) and answer.code < 300:
             if before is not None and not before[2]:
-                self.history.deleted.append(Deleted(self.since, by, before[0], before[1]))
+                self.history.deleted.append(Deleted(self.since, float(call.user_agent), by, *before[:2]))
             elif call.method in {"PUT", "POST"} and "/configmaps" in call.path:
                 self._journal(by, call.body)
         return answer

@@ -1,4 +1,4 @@
-"""The invariants, judged from outside: by the history of the cluster, after the incident, so nothing can swallow them."""
+"""The invariants, judged from outside, by the history of the cluster after the incident: nothing can swallow them."""
 
 from exporter.config.model import Foundation
 from sandbox.simulation.history import Deleted, History
@@ -50,9 +50,8 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
     """No success of any api pod since the proof began, and a whole proof within the window."""
     confirm = foundation.remediation.confirm
     window = confirm.attempts * confirm.interval + 10.0 + TOLERANCE
-    recent = [each for each in history.asked if each.by == deleted.by and each.at <= deleted.at]
-    failures = [each for each in recent if each.code != 0]
-    if not failures or deleted.at - failures[-1].at > window:
+    failures = [each for each in history.asked if each.by == deleted.by and each.at <= deleted.sent and each.code]
+    if not failures or deleted.sent - failures[-1].at > window:
         return ": the proof is too old, or there is none"
     rounds: list[float] = []
     for each in reversed(failures):
@@ -62,7 +61,7 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
             break
     if len(rounds) < confirm.attempts:
         return f": only {len(rounds)} rounds of questions"
-    successes = [each for each in recent if each.code == 0 and rounds[-1] < each.at <= deleted.at]
+    successes = [each for each in history.asked if not each.code and rounds[-1] < each.at <= deleted.at]
     if successes:
         return f": {successes[-1].pod} reached the BBS at {successes[-1].at:.3f}"
     return ""
@@ -82,7 +81,7 @@ def _allowed(deleted: Deleted, history: History) -> str:
         before = each.journal
     state = False
     for at, excluded in history.excluded:
-        if at <= deleted.at - VIEW_AGE - TOLERANCE:
+        if at <= deleted.sent - VIEW_AGE - TOLERANCE:
             state = excluded
     return ": the StatefulSet was excluded before" if state else ""
 

@@ -1,13 +1,15 @@
 """One simulated replica of the webhook: the product's own medic and intake, as one process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, cast
 
 from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
+from sandbox.api.calls import Call
 from sandbox.inprocess import InProcess
 from sandbox.simulation.faults import Faults
 from sandbox.simulation.loop import SimulatedLoop, current_process
@@ -51,6 +53,15 @@ class ProcessClock:
 
     def boottime(self) -> float:
         return self._loop.now
+
+
+class DatedTransport(InProcessTransport):
+    """Writes into each call when it was sent."""
+
+    def _call(self, method: str, path: str, query: Mapping[str, Sequence[str]], *, body: bytes = b"") -> Call:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)  # noqa: S101 - for the type
+        return replace(super()._call(method, path, query, body=body), user_agent=str(loop.now))
 
 
 class NoMetrics:
@@ -143,7 +154,7 @@ class Replica:
             await asyncio.wait([working])
 
     def _medic(self) -> Medic:
-        transport = InProcessTransport(self._box, token=self._token)
+        transport = DatedTransport(self._box, token=self._token)
         transport.latency = lambda: self._random.uniform(0.001, 0.02)
         transport.before = lambda request: self._faults.before_call(self.process, request)
         writer = ApiWriter(transport, namespace=self._box.namespace)
