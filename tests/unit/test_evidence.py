@@ -68,7 +68,9 @@ async def test_the_whole_logs_are_logged_under_the_runs_id(
     assert told["diego-api-0/bbs"].__dict__["text"] == "start\nlost the lock\nbye\n"
 
 
-@pytest.mark.parametrize("error", [ApiError(403, "Forbidden", "pods/log"), ApiError(500, "InternalError", "overloaded")])
+@pytest.mark.parametrize(
+    "error", [ApiError(403, "Forbidden", "pods/log"), ApiError(500, "InternalError", "overloaded")]
+)
 async def test_a_log_that_can_not_be_had_is_named(writer: InProcessWriter, error: ApiError) -> None:
     writer.fail("get pods/log", error, times=-1)
 
