@@ -7,7 +7,7 @@ import pytest
 
 from exporter.clock import from_rfc3339
 from exporter.foundation.probe import Dialer
-from sandbox.transport import Mishap, Request
+from sandbox.transport import Mishap
 from tests.support.incident import (
     RECOVERED_IN,
     MachineClock,
@@ -151,27 +151,40 @@ async def test_a_holder_that_was_stopped_between_intent_and_delete_deletes_nothi
     assert cluster.deletes == []
 
 
-async def test_a_delete_that_takes_effect_late_is_not_claimed_to_be_spared(
-    cluster: InProcessCluster,
-) -> None:
-    """The first process dies while its DELETE is on its way for 40 s; the second waits for what is outstanding."""
+async def test_a_delete_that_takes_effect_late_is_on_record_and_not_claimed_to_be_spared() -> None:
+    """The first process dies while its DELETE is on its way for 40 s; the other pod's BBS becomes active meanwhile."""
+    cluster = InProcessCluster(faults=("lock-elsewhere",), seed=1)
     first, second = Program(cluster), Program(cluster, identity="b")
-
-    def late(request: Request) -> Mishap | None:
-        return Mishap(delay=40) if request.call == "delete pods" else None
-
-    first.writer.mishap = late
+    first.writer.mishap = lambda request: Mishap(delay=40) if request.call == "delete pods" else None
     async with working(first) as task:
         await alert(first)
         await until(lambda: first.writer.calls["delete pods"] == 1)
         await first.kill(task)
+    cluster.fault("lock-back")
     async with working(second):
-        run = await ended(cluster, within=600)
+        run = await ended(cluster, within=300)
 
-    assert run.outcome is Outcome.FAILED, "no restart helps here"
-    assert run.pods[0].state in {PodState.DELETED, PodState.REPLACED}
-    assert sorted(set(cluster.deletes)) == sorted((pod.name, pod.uid) for pod in run.pods)
-    assert len(cluster.deletes) == 2
+    assert deleted_names(cluster) == ["diego-api-0"], "the seed is one with which diego-api-1 takes the lock"
+    assert run.outcome is Outcome.RECOVERED
+    assert [pod.state for pod in run.pods] == [PodState.REPLACED, PodState.SPARED]
+
+
+async def test_a_delete_that_arrives_late_does_not_hit_a_pod_that_became_active() -> None:
+    """The same, but the pod that the DELETE names becomes active: its label changes, and so its resourceVersion."""
+    cluster = InProcessCluster(faults=("lock-elsewhere",), seed=3)
+    first, second = Program(cluster), Program(cluster, identity="b")
+    first.writer.mishap = lambda request: Mishap(delay=40) if request.call == "delete pods" else None
+    async with working(first) as task:
+        await alert(first)
+        await until(lambda: first.writer.calls["delete pods"] == 1)
+        await first.kill(task)
+    cluster.fault("lock-back")
+    async with working(second):
+        run = await ended(cluster, within=300)
+
+    codes = [each["responseStatus"]["code"] for each in cluster.audit if each["verb"] == "delete"]
+    assert (codes, cluster.deletes) == ([409], [])
+    assert (run.outcome, [pod.state for pod in run.pods]) == (Outcome.NOT_NEEDED, [PodState.SPARED] * 2)
 
 
 # ---- clocks
