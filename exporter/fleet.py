@@ -60,7 +60,7 @@ class Fleet:
         """Which foundations were not asked yet. Once all were it stays ready: a dead API server is not our defect."""
         waiting = [observer.foundation.name for observer in self.observers if not observer.tried]
         if waiting and not self._was_ready:
-            return f"the first look at {', '.join(waiting)} is under way"
+            return f"the first read of {', '.join(waiting)} is in progress"
         self._was_ready = True
         return None
 

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name=NAME,
         kind="exporter",
-        description="Watches the Diego BBS of Cloud Foundry on Kubernetes, and publishes Prometheus metrics.",
+        description="Monitor the Diego BBS of Cloud Foundry on Kubernetes and export Prometheus metrics.",
         listen=":10889",
         build=Exporter,
     )

@@ -42,7 +42,7 @@ class Webhook:
         self._identity = new_identity()
         self._random = Random()  # noqa: S311 - jitter and the tail of a run's id
         self._connections = Connections()
-        self._medics = Medics(start.config, build=self._medic)
+        self._medics = Medics(start.config, build=self._medic, on_crash=self._crashed)
         http = HttpMetrics(registry)
         intake = Intake(medics=self._medics.by_foundation, clock=start.clock, metrics=http)
         handlers = Routes(intake=intake, medics=self._medics, metrics=http)
@@ -89,6 +89,9 @@ class Webhook:
             on_probe=self._probes.observe,
         )
 
+    def _crashed(self, foundation: str, _error: Exception) -> None:
+        self._counters.restarts.labels(foundation).inc()
+
 
 def _token(config: Config) -> BearerToken | None:
     file = config.webhook.bearer_token_file
@@ -101,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         name=NAME,
         kind="webhook",
-        description="Takes Alertmanager's notifications and executes the documented restart of Diego's BBS.",
+        description="Receive Alertmanager's notifications and execute the runbook for an unreachable Diego BBS.",
         listen=":10890",
         build=Webhook,
     )

@@ -51,6 +51,12 @@ class Counters:
             ["foundation", "decision", "reason"],
             registry=registry,
         )
+        self.restarts = Counter(
+            "diego_webhook_medic_restarts",
+            "Number of times that the work on a foundation crashed and was started again.",
+            ["foundation"],
+            registry=registry,
+        )
         self.leader = Gauge(
             "diego_webhook_leader",
             "Whether this process holds the foundation's lease (1) or not (0).",
@@ -73,6 +79,7 @@ class RunMetrics:
                 counters.steps.labels(foundation, step, result)
         for reason in DecisionReason:
             counters.decisions.labels(foundation, _kind_of(reason), reason)
+        counters.restarts.labels(foundation)
         self.leading(False)
 
     def step(self, step: Step, result: StepResult, seconds: float) -> None:

@@ -191,20 +191,3 @@ async def test_headers_are_on_every_answer(tmp_path: Path) -> None:
         ):
             assert response.headers["X-Frame-Options"] == "deny"
             assert "X-XSS-Protection" not in response.headers
-
-
-async def test_the_rate_limit_is_a_token_bucket(tmp_path: Path) -> None:
-    """A burst, then one an interval; health is not counted, or a flood would get the pod killed."""
-    seconds = Seconds()
-    async with serving(tmp_path, "rate_limit: {interval: 1s, burst: 2}", monotonic=seconds) as site:
-        assert [await site.status() for _ in range(3)] == [200, 200, 429]
-        assert await site.status("/-/healthy") == 200
-        seconds.now += 1
-        assert [await site.status() for _ in range(2)] == [200, 429]
-        seconds.now += 60
-        assert [await site.status() for _ in range(3)] == [200, 200, 429]
-
-
-async def test_without_a_rate_limit_nothing_is_counted(tmp_path: Path) -> None:
-    async with serving(tmp_path, "rate_limit: {interval: 0, burst: 1}") as site:
-        assert [await site.status() for _ in range(5)] == [200] * 5

@@ -83,12 +83,12 @@ async def test_it_is_ready_when_everything_was_asked_once_and_stays_ready() -> N
     dials = Dials()
     dials.takes[BBS] = 3.0
     world = World("cf", dial=dials)
-    assert world.fleet.not_ready() == "the first look at the foundations is under way"
+    assert world.fleet.not_ready() == "the first read of cf is in progress"
     world.clusters["cf"] = healthy()
     world.clusters["cf"].fail("*", ApiUnreachableError("refused"), times=-1)
     async with world.running() as fleet:
         await asyncio.sleep(2)
-        assert fleet.not_ready() == "the first look at cf is under way"
+        assert fleet.not_ready() == "the first read of cf is in progress"
         await asyncio.sleep(2)
         assert fleet.not_ready() is None, "in vain, but asked"
 

@@ -103,7 +103,7 @@ class Medic:
                     finally:
                         self.meter.leading(leads=False)
             except FencedError as error:
-                log.warning("lease taken by another process", extra=self._fields(error=str(error)))
+                log.warning("run given up: the lease is not certain", extra=self._fields(error=str(error)))
             except JournalError as error:
                 log.warning("journal refused", extra=self._fields(reason=error.reason, error=str(error)))
             except KubernetesError as error:

@@ -119,6 +119,8 @@ def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | N
 
 async def _run(arguments: argparse.Namespace, config: Config, foundation: Foundation | None) -> int:
     async with CommandContext() as command:
+        if arguments.command in {"run", "pause", "resume", "reset", "approve"}:
+            await command.align_clock(foundation or config.foundations[0])
         match arguments.command, foundation:
             case "check", Foundation():
                 return await commands.check(command, foundation)

@@ -4,6 +4,7 @@ import getpass
 import os
 import socket
 import sys
+from contextlib import suppress
 from datetime import datetime
 from enum import IntEnum
 from random import Random
@@ -12,17 +13,22 @@ from typing import Self
 
 import msgspec
 
-from exporter.clock import SystemClock, utc_now
+from exporter.clock import Clock, SystemClock, utc_now
 from exporter.config.model import Foundation
 from exporter.config.types import printable
 from exporter.foundation.probe import dial_tcp
 from exporter.foundation.view import Probe
+from exporter.kubernetes.api import KubernetesError
 from exporter.kubernetes.connection import Connections
 from webhook.medic.wiring import store_for, writer_for
 from webhook.record.journal import Run, Step, StepResult
-from webhook.record.store import Store
+from webhook.record.store import Store, journal_name
 from webhook.requests.decision import Decision
 from webhook.runbook.context import RunContext
+
+
+MAX_SKEW = 30.0
+"""Seconds by which the clock of this machine may differ from the API server's."""
 
 
 class ExitCode(IntEnum):
@@ -47,17 +53,47 @@ class NoMeter:
     def leading(self, leads: bool) -> None: ...
 
 
+class ServerClock:
+    """The API server's wall clock, as far as one of its answers told."""
+
+    def __init__(self, offset: float) -> None:
+        self._offset = offset
+        self._system = SystemClock()
+
+    def now(self) -> float:
+        return self._system.now() + self._offset
+
+    def boottime(self) -> float:
+        return self._system.boottime()
+
+
 class CommandContext:
     """The connections of a command are closed when it ends."""
 
     def __init__(self) -> None:
         self.connections = Connections()
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.random = Random()  # noqa: S311 - jitter and the tail of a run's id
         self.person = f"{_user()}@{socket.gethostname()}"
 
     def now(self) -> datetime:
         return utc_now(self.clock)
+
+    async def align_clock(self, foundation: Foundation) -> None:
+        """Compares this machine's clock with the API server's, and uses the server's where they differ by too much.
+
+        What a person does is on record with its time, and compared with times of other machines.
+        """
+        writer = writer_for(foundation, self.connections)
+        with suppress(KubernetesError):  # a 404 has a Date as well; the command itself reports what is wrong
+            await writer.read_config_map(journal_name(foundation))
+        offset = 0.0 if writer.server_time is None else writer.server_time - self.clock.now()
+        if abs(offset) > MAX_SKEW:
+            hint(
+                f"warning: this machine's clock differs by {-offset:+.0f} s from the API server's; "
+                "times are recorded by the server's clock"
+            )
+            self.clock = ServerClock(offset)
 
     def store(self, foundation: Foundation) -> Store:
         return store_for(foundation, writer_for(foundation, self.connections))

@@ -86,8 +86,7 @@ class Deletion:
             return await self.fate(pod)
         if found.terminating:
             return PodState.DELETED if pod.intended_at else PodState.GONE
-        await self._guard(pod, view)
-        if self._current(pod.uid).settled:
+        if not await self._guard(pod, view):
             return None
         await self._execution.checkpoint()
         await self._execution.intend(pod.uid)
@@ -148,8 +147,11 @@ class Deletion:
             text = f"the run's mode is {run.mode}, the config's is {mode or 'not set'}: no pod may be deleted"
             raise EndRun(stopped(run, RunReason.OBSERVE, text))
 
-    async def _guard(self, pod: PodRecord, view: View) -> None:
-        """Raises EndRun where a guard applies. A BBS that accepts may be recovering: then it is proved once more."""
+    async def _guard(self, pod: PodRecord, view: View) -> bool:
+        """Whether the view permits the delete; False: look again. Raises EndRun where a guard applies.
+
+        A BBS that accepts may be recovering: then it is proved once more before the run ends.
+        """
         tripped = self._refusal(pod, view)
         if tripped is not None and tripped.reason in _UNSETTLED:
             await asyncio.sleep(self._context.foundation.remediation.confirm.interval)
@@ -158,9 +160,12 @@ class Deletion:
             split = tripped is not None and tripped.reason is RunReason.SPLIT_BRAIN
             if attempt.reachability is Reachability.REACHABLE and not split:
                 await self._settle(pod, PodState.SPARED)
-                return
+            elif tripped is not None:
+                raise EndRun(stopped(self._execution.run, tripped.reason, tripped.detail))
+            return False
         if tripped is not None:
             raise EndRun(stopped(self._execution.run, tripped.reason, tripped.detail))
+        return True
 
     def _refusal(self, pod: PodRecord, view: View) -> Refusal | None:
         uids = [each.uid for each in self._execution.run.pods]
