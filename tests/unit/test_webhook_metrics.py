@@ -141,7 +141,7 @@ def test_every_counter_of_a_foundation_exists_from_the_start() -> None:
         for decision, reasons in decisions.items()
         for reason in reasons
     }
-    expected.add("diego_webhook_leader{foundation=cf}")
+    expected |= {"diego_webhook_leader{foundation=cf}", "diego_webhook_medic_restarts_total{foundation=cf}"}
     assert set(found) == expected
     assert set(found.values()) == {0}
 
@@ -163,6 +163,7 @@ def test_what_this_process_did_is_counted() -> None:
         "diego_remediation_runs_total{foundation=cf,runbook=restart-diego-api,outcome=failed}": 1,
         "diego_remediation_decisions_total{foundation=cf,decision=refuse,reason=cooldown}": 1,
         "diego_webhook_leader{foundation=cf}": 1,
+        "diego_webhook_medic_restarts_total{foundation=cf}": 0,
     }
 
 
