@@ -13,7 +13,6 @@ from tests.support.incidents import (
     alert,
     assert_nothing_deleted,
     assert_recovered,
-    at_delete,
     boxed,
     break_it,
     config,
@@ -27,6 +26,7 @@ from tests.support.incidents import (
     uids,
 )
 from tests.support.programs import DEADLINE, Json, runbook, serving
+from tests.support.traps import at_delete
 
 SOON = {"retry": "100ms"}
 

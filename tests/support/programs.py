@@ -197,6 +197,16 @@ class Webhook(Server):
         found: Json = await until(look, what=f"the end of run {count}", deadline=deadline, every=every)
         return found
 
+    async def ended_as(self, outcome: str) -> Json:
+        """Waits until the newest run has ended with this outcome, whichever run that is, and returns it."""
+
+        async def look() -> Json | None:
+            runs = await self.runs()
+            return runs[0] if runs and runs[0]["outcome"] == outcome else None
+
+        found: Json = await until(look, what=f"a run that ends as {outcome}")
+        return found
+
     async def reached(self, step: str) -> Json:
         """Waits until the newest run is at this step."""
 
