@@ -15,7 +15,6 @@ from tests.support.incidents import (
     boxed,
     break_it,
     config,
-    deleted,
     deletions,
     fire,
     journal,
@@ -104,7 +103,8 @@ async def test_killed_anywhere(death: Death) -> None:
             # Where the first serves again by the time the other is dealt with, the other is spared.
             assert {pod["state"] for pod in run["pods"]} <= RESTARTED | {"spared"}
             restarted = {pod["uid"] for pod in run["pods"] if pod["state"] in RESTARTED}
-            assert sorted(map(str, deleted(box))) == sorted(restarted)
+            asked = [str(each.uid) for each in deletions(box) if each.code != 409]  # 500: the answer was lost
+            assert sorted(asked) == sorted(restarted)
             assert {uid for pod, uid in before.items() if uids(box)[pod] != uid} == restarted
             metrics = await successor.metrics()
             assert metrics["diego_remediation_run_in_progress{foundation=cf}"] == 0
