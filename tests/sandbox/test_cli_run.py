@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from pathlib import Path
 
 from tests.support.incidents import (
@@ -15,15 +14,11 @@ from tests.support.incidents import (
     boxed,
     break_it,
     config,
-    deletions,
-    fire,
     journal,
     uids,
-    whole,
     writes,
 )
-from tests.support.programs import DEADLINE, begun, command, ended, runbook, serving
-from tests.support.traps import at_delete
+from tests.support.programs import command, runbook
 
 QUICK = {"retry": "100ms", "cooldown": "0s"}
 
@@ -99,65 +94,6 @@ async def test_run_that_proves_nothing_and_run_that_fails() -> None:
         ran = await runbook(path, "run", "cf")
         assert ran.code == 1
         assert ran.lines[-1].startswith("failed (no-active-label)")
-
-
-async def test_run_beside_a_webhook() -> None:
-    """The webhook holds the lease and executes; the command follows, with the webhook's config and mode."""
-    async with boxed() as box:
-        path = box.write_config(config(box))
-        before = uids(box)
-        await break_it(box)
-        async with serving(path) as webhook:
-            await webhook.until_metrics({"diego_webhook_leader{foundation=cf}": 1})
-            ran = await runbook(path, "run", "cf")
-            assert ran.code == 0, ran
-            assert ran.lines[-1].startswith("recovered")
-            assert [step for step in STEPS if any(step in line for line in ran.lines)] == STEPS
-            assert_recovered(box, before)
-            run = await webhook.ended()
-            assert run["requested_by"] == ME
-            counted = "diego_remediation_runs_total{foundation=cf,outcome=recovered,runbook=restart-diego-api}"
-            assert (await webhook.metrics())[counted] == 1
-
-
-async def test_run_while_a_run_is_under_way() -> None:
-    """It joins."""
-    slow = {"confirm": {"attempts": 15, "interval": "300ms"}}
-    async with boxed() as box:
-        path = box.write_config(config(box, remediation=slow))
-        before = uids(box)
-        await break_it(box)
-        async with serving(path) as webhook:
-            await fire(webhook)
-            begun_run = await webhook.reached("confirm-unreachable")
-            ran = await runbook(path, "run", "cf")
-            assert ran.code == 0, ran
-            assert ran.lines[0] == f"join: run {begun_run['id']} is in progress"
-            assert ran.lines[-1].startswith("recovered")
-            assert len(await webhook.runs()) == 1
-            assert_recovered(box, before)
-
-
-async def test_an_interrupted_run_is_taken_up_again() -> None:
-    async with boxed() as box:
-        path = box.write_config(config(box))
-        before = uids(box)
-        trap = at_delete(box, 2, lambda: box.fault("never-ready", "diego-api-1"))
-        await break_it(box)
-        process = await begun("webhook.operator.cli", "run", "cf", "--config.file", str(path))
-        await asyncio.wait_for(trap.sprung.wait(), DEADLINE)
-        process.send_signal(signal.SIGINT)
-        stopped = await ended(process)
-        assert stopped.code == 130
-        assert "is resumed" in stopped.errors
-        assert journal(box)["runs"][-1]["outcome"] is None
-
-        box.fault("may-be-ready", "diego-api-1")
-        async with serving(path) as webhook:
-            assert (await webhook.ended())["outcome"] == "recovered"
-        assert {each.uid for each in deletions(box)} == set(before.values())
-        assert len(deletions(box)) == 2
-        assert whole(box)
 
 
 async def test_history_and_show() -> None:

@@ -127,6 +127,7 @@ async def test_killed_and_the_bbs_comes_back_by_itself() -> None:
         async with serving(webhook.config, fast=True) as successor:
             run = await successor.ended(every=0.5)
 
+            assert "waiting for outstanding deletes" in successor.text
             assert (run["outcome"], run["reason"]) == ("not-needed", "not-restarted")
             assert {pod["uid"]: pod["state"] for pod in run["pods"]} == dict.fromkeys(before.values(), "spared")
             assert deletions(box) == []

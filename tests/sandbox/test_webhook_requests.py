@@ -51,7 +51,7 @@ async def test_two_hundred_notifications_at_once() -> None:
         assert len(await webhook.runs()) == 1
 
 
-async def test_what_is_asked_while_a_run_is_under_way_is_answered_by_it() -> None:
+async def test_what_is_requested_while_a_run_is_in_progress_is_answered_by_it() -> None:
     slow = {"confirm": {"attempts": 12, "interval": "300ms"}, "cooldown": "0s"}
     async with incident(remediation=slow) as (box, webhook, _):
         await fire(webhook)

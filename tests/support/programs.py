@@ -201,8 +201,7 @@ class Webhook(Server):
         """Waits until the newest run has ended with this outcome, whichever run that is, and returns it."""
 
         async def look() -> Json | None:
-            runs = await self.runs()
-            return runs[0] if runs and runs[0]["outcome"] == outcome else None
+            return next((run for run in (await self.runs())[:1] if run["outcome"] == outcome), None)
 
         found: Json = await until(look, what=f"a run that ends as {outcome}")
         return found
@@ -272,7 +271,7 @@ async def command(module: str, *arguments: str) -> Ended:
 
 
 async def begun(module: str, *arguments: str) -> asyncio.subprocess.Process:
-    """A program that is under way."""
+    """A program that is running."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-W",
