@@ -3,6 +3,7 @@
 import itertools
 import sys
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from webhook.medic.medics import Medics
 from webhook.medic.wiring import medic_for
 from webhook.metrics import CloudControllerProbes, Counters, HttpMetrics, JournalCollector, RunMetrics
 from webhook.record.lease import new_identity
+from webhook.timings import DEFAULT, Timings
 
 NAME = "diego-webhook"
 
@@ -34,17 +36,18 @@ class Webhook:
 
     name = NAME
 
-    def __init__(self, start: program.Start) -> None:
+    def __init__(self, start: program.Start, *, timings: Timings = DEFAULT) -> None:
         registry = CollectorRegistry()
         self._start = start
+        self._timings = timings
         self._counters = Counters(registry)
         self._probes = CloudControllerProbes(registry, clock=start.clock)
         self._identity = new_identity()
         self._random = Random()  # noqa: S311 - jitter and the tail of a run's id
         self._connections = Connections()
-        self._medics = Medics(start.config, build=self._medic, on_crash=self._crashed)
+        self._medics = Medics(start.config, build=self._medic, timings=timings, on_crash=self._crashed)
         http = HttpMetrics(registry)
-        intake = Intake(medics=self._medics.by_foundation, clock=start.clock, metrics=http)
+        intake = Intake(medics=self._medics.by_foundation, clock=start.clock, metrics=http, timings=timings)
         handlers = Routes(intake=intake, medics=self._medics, metrics=http)
         self.access = Access(start.options.web_config_file, identify=True, token=_token(start.config))
         self.routes: Sequence[web.AbstractRouteDef] = handlers.all
@@ -87,6 +90,7 @@ class Webhook:
             identity=self._identity,
             meter=RunMetrics(self._counters, foundation.name),
             on_probe=self._probes.observe,
+            timings=self._timings,
         )
 
     def _crashed(self, foundation: str, _error: Exception) -> None:
@@ -98,7 +102,7 @@ def _token(config: Config) -> BearerToken | None:
     return None if file is None else BearerToken(file)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, timings: Timings = DEFAULT) -> int:
     """The console script; the exit code is that of `exporter.serving.program`."""
     return program.run(
         argv,
@@ -106,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind="webhook",
         description="Receive Alertmanager's notifications and execute the runbook for an unreachable Diego BBS.",
         listen=":10890",
-        build=Webhook,
+        build=partial(Webhook, timings=timings),
     )
 
 

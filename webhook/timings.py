@@ -23,6 +23,8 @@ class Timings:
 
     poll: float = 2.0
     """Between two reads of the journal, for what others wrote: another replica's alert, a person's request."""
+    notification: float = 8.0
+    """Within which a notification is answered: Alertmanager cuts off at its group_interval, 10 s at the least."""
     journal_shown: float = 60.0
     """How long a journal that cannot be read is still shown as it was."""
     restart_first: float = 1.0

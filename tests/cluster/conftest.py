@@ -59,8 +59,8 @@ class Cf(RawKube):
         return audit.by(user, self._cluster.audit()[self._audited :])
 
     def deletions(self) -> list[audit.Deletion]:
-        """The deletes that the webhook asked for since the test began."""
-        return audit.deletions(self.asked_by("diego-webhook"))
+        """The pods that the webhook deleted since the test began: the requests that were accepted."""
+        return audit.accepted(audit.deletions(self.asked_by("diego-webhook")))
 
     async def pods(self, component: str = "diego-api") -> list[Json]:
         found = await self.found(f"{self.core}/pods", labelSelector=f"app.kubernetes.io/component={component}")

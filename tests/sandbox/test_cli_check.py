@@ -54,7 +54,7 @@ SIGHTS = {
             "finding no-active-leader: no diego-api pod is labelled skiff-role-active=true",
             "finding nobody-serves",
             "finding no-endpoint: Service diego-api has no ready endpoint",
-            "=> the procedure would delete diego-api-0, diego-api-1",
+            "=> the runbook would delete diego-api-0, diego-api-1",
             "diego-runbook run cf",
         ),
         silent=("missing permission",),
@@ -66,18 +66,18 @@ SIGHTS = {
         says=(
             "finding multiple-active-leaders: diego-api-0, diego-api-1 are all labelled",
             "finding label-stale: diego-api-0, diego-api-1",
-            "=> the procedure would delete",
+            "=> the runbook would delete",
         ),
     ),
     "a BBS without its label": Sight(
         fault=lambda box: box.fault("label-none"),
         code=UNREACHABLE,
-        says=("finding serving-unlabelled: diego-api-", "=> the procedure would refuse (bbs-serving)"),
+        says=("finding serving-unlabelled: diego-api-", "=> the runbook would refuse (bbs-serving)"),
     ),
     "a split brain": Sight(
         fault=lambda box: box.fault("split-brain"),
         code=DEGRADED,
-        says=("finding split-brain: diego-api-0, diego-api-1", "a person must decide which"),
+        says=("finding split-brain: diego-api-0, diego-api-1", "more than one BBS serves, and a person must decide"),
     ),
     "a passive pod that is not ready": Sight(
         fault=lambda box: box.fault("never-ready", passive(box)),
@@ -86,7 +86,7 @@ SIGHTS = {
         says=(
             "the Cloud Controller reaches the BBS",
             "finding diego-api-not-ready: not fully ready: diego-api-",
-            "=> the procedure would not restart anything: the BBS is reachable",
+            "=> the runbook would not restart anything: the BBS is reachable",
         ),
     ),
     "no pod is ready": Sight(
@@ -102,7 +102,7 @@ SIGHTS = {
         says=(
             "whether the Cloud Controller reaches the BBS is UNKNOWN",
             "nc is missing, and bash did not connect",
-            "=> the procedure would do nothing: unknown is no reason to delete a pod (nc-missing)",
+            "=> the runbook would do nothing: unknown is no reason to delete a pod (nc-missing)",
         ),
     ),
     "exec is forbidden": Sight(
@@ -121,7 +121,7 @@ SIGHTS = {
         fault=lambda box: patch(box, "api", {"spec": {"replicas": 0}}),
         until=lambda box: no_api_pods(box),  # noqa: PLW0108 - it stands below
         code=UNKNOWN,
-        says=("no api pod is fully ready, so nobody can be asked from inside", "no api pod"),
+        says=("no api pod is fully ready, so the BBS cannot be checked from inside", "no api pod"),
     ),
     "pods that disagree": Sight(
         fault=lambda box: box.fault("blind", "api-1"), code=UNKNOWN, says=("timed out", "succeeded!", "(pods-disagree)")
@@ -131,9 +131,9 @@ SIGHTS = {
         code=UNKNOWN,
         says=(
             "trouble",
-            "the foundation can't be read",
-            "=> the procedure would do nothing",
-            "(nobody could be asked)",
+            "foundation not readable",
+            "=> the runbook would do nothing",
+            "(no api pod could be asked)",
         ),
     ),
     "the token is not known": Sight(fault=lambda box: box.access.users.clear(), code=UNKNOWN, says=("trouble", "401")),

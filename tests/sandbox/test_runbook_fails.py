@@ -8,15 +8,14 @@ import pytest
 from sandbox.cluster.foundation import Foundation
 from sandbox.cluster.resources import SERVICES
 from sandbox.sandbox import Sandbox
-from tests.support.audit import Deletion
 from tests.support.incidents import (
     alert,
     assert_recovered,
-    at_delete,
     boxed,
     break_it,
+    call_off,
     config,
-    deletions,
+    deleted,
     fire,
     fully_ready,
     incident,
@@ -28,12 +27,13 @@ from tests.support.incidents import (
     whole,
 )
 from tests.support.programs import Webhook, runbook, serving, until
+from tests.support.traps import at_delete
 
 SHORT = {
     "await_ready": {"timeout": "3s"},  # long enough for the restart that helps, on a busy machine too
     "verify": {"attempts": 2, "interval": "200ms", "timeout": "2s"},
     "retry": "100ms",
-    "cooldown": "0s",
+    "cooldown": "2s",  # in which the alert is resolved: else the run would be repeated
 }
 
 
@@ -90,7 +90,7 @@ FAILING = {
     "both lead": Failing(
         fault=lambda box: box.fault("split-brain"),
         repair=lambda box: box.fault("heal-brain"),
-        reason="multiple-active",
+        reason="multiple-active diego-api-0, diego-api-1",
         step="await-ready",
     ),
     "the Service leads nowhere": Failing(
@@ -120,27 +120,38 @@ async def test_the_run_names_the_check_and_the_place(case: Failing) -> None:
             case.fault(box)
         else:
             at_delete(box, 2, lambda: case.fault(box))
-        await fire(webhook)
+        fired = alert()
+        await fire(webhook, fired)
+        await intended(webhook)
+        await call_off(webhook, fired)
 
         run = await webhook.ended()
         assert (run["outcome"], run["reason"]) == ("failed", case.reason)
         assert (run["steps"][-1]["name"], run["steps"][-1]["result"]) == (case.step, "failed")
-        asked = [each for each in deletions(box) if each.code == 200]
-        assert asked == [Deletion(*item, 200) for item in list(before.items())[: case.deleted]]
+        assert deleted(box) == list(before.values())[: case.deleted]
         assert [kind for kind, _, _ in await told(box, "RunEnded")] == ["Warning"]
 
         box.mishaps.failures.clear()
         case.repair(box)
-        done = len(deletions(box))
+        done = len(deleted(box))
 
         await settled(box, fully_ready)
         await api_is_back(box)
         await break_it(box)
         now = uids(box)
-        await fire(webhook)
-        assert (await webhook.ended(2))["outcome"] == "recovered"
-        assert {each.uid for each in deletions(box)[done:]} == set(now.values())
+        await fire(webhook, alert(ago=0))
+        await webhook.ended_as("recovered")
+        assert set(deleted(box)[done:]) == set(now.values())
         assert whole(box)
+
+
+async def intended(webhook: Webhook) -> None:
+    """Waits until the run may have deleted a pod: from there on a resolved alert does not end it."""
+
+    async def look() -> bool:
+        return any(pod["intended_at"] for run in await webhook.runs() for pod in run["pods"])
+
+    await until(look, what="an intent on record")
 
 
 async def api_is_back(box: Sandbox) -> None:
@@ -150,7 +161,7 @@ async def api_is_back(box: Sandbox) -> None:
     await until(ready, what="the api pods")
 
 
-BREAKER = SHORT | {"breaker": {"runs": 2, "window": "1h"}}
+BREAKER = SHORT | {"cooldown": "0s", "breaker": {"runs": 2, "window": "1h"}}
 OPEN = "diego_remediation_breaker_open{foundation=cf}"
 
 
@@ -161,14 +172,14 @@ async def test_the_breaker() -> None:
         box.fault("locket-db-down")
         async with serving(path) as webhook:
             assert (await webhook.metrics())[OPEN] == 0
-            for count in (1, 2):
-                await fire(webhook)
+            await fire(webhook)
+            for count in (1, 2):  # the alert still fires: it runs again when the cooldown is over
                 run = await webhook.ended(count)
                 assert (run["outcome"], run["reason"]) == ("failed", "no-active-label")
+            refused = "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=breaker-open}"
+            found = await webhook.until_metrics({OPEN: 1, "diego_remediation_wanted{foundation=cf}": 0})
             assert await asked(webhook) == "refuse"
-            await webhook.until_metrics(
-                {OPEN: 1, "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=breaker-open}": 1}
-            )
+            await webhook.until_metrics({refused: found[refused] + 1})
         async with serving(path) as webhook:
             await webhook.until_metrics({OPEN: 1})
             for _ in range(3):
@@ -177,17 +188,17 @@ async def test_the_breaker() -> None:
             assert by_hand.code == 3
             assert "breaker" in by_hand.output
             assert len(await webhook.runs()) == 2
-            assert len({each.uid for each in deletions(box)}) == len(deletions(box)) == 4
+            assert len(set(deleted(box))) == len(deleted(box)) == 4
 
             box.fault("locket-db-up")
             await break_it(box)
             before = uids(box)
-            done = len(deletions(box))
+            done = len(deleted(box))
             assert (await runbook(path, "reset", "cf")).code == 0
             await webhook.until_metrics({OPEN: 0})
             await fire(webhook)
             assert (await webhook.ended(3))["outcome"] == "recovered"
-            assert {each.uid for each in deletions(box)[done:]} == set(before.values())
+            assert set(deleted(box)[done:]) == set(before.values())
 
 
 async def asked(webhook: Webhook) -> str:

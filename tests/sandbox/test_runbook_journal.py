@@ -13,7 +13,6 @@ from tests.support.incidents import (
     alert,
     assert_nothing_deleted,
     assert_recovered,
-    at_delete,
     boxed,
     break_it,
     config,
@@ -27,8 +26,12 @@ from tests.support.incidents import (
     uids,
 )
 from tests.support.programs import DEADLINE, Json, runbook, serving
+from tests.support.traps import at_delete
+from webhook.record.encoding import encode
+from webhook.record.journal import Journal
 
 SOON = {"retry": "100ms"}
+LOST = "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=journal-lost}"
 
 
 async def test_a_journal_of_another_foundation() -> None:
@@ -76,8 +79,7 @@ async def test_a_lost_journal(lose: Callable[[Sandbox], None]) -> None:
         lose(box)
         await break_it(box)
         assert (await webhook.notify(notification(alert())))[0] == 503
-        lost = "diego_remediation_decisions_total{decision=refuse,foundation=cf,reason=journal-lost}"
-        assert (await webhook.metrics())[lost] == 1
+        assert (await webhook.metrics())[LOST] == 1
         assert_nothing_deleted(box, before)
 
         reset = await runbook(webhook.config, "reset", "cf")
@@ -85,6 +87,44 @@ async def test_a_lost_journal(lose: Callable[[Sandbox], None]) -> None:
         await fire(webhook)
         assert (await webhook.ended())["outcome"] == "recovered"
         assert_recovered(box, before)
+
+
+def replace_journal(box: Sandbox) -> None:
+    delete_journal(box)
+    data = {"foundation": "cf", "journal.json": encode(Journal(foundation="cf"))}
+    box.cluster.create(CONFIGMAPS, box.namespace, {"metadata": {"name": audit.JOURNAL}, "data": data})
+
+
+@pytest.mark.parametrize("lose", [delete_journal, replace_journal], ids=["gone", "replaced"])
+async def test_a_journal_that_is_lost_while_no_process_runs(lose: Callable[[Sandbox], None]) -> None:
+    """The Lease remembers it: for the next process the foundation is not one that was never acted on."""
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=SOON))
+        before = uids(box)
+        async with serving(path) as webhook:
+            await fire(webhook)
+            assert (await webhook.ended())["outcome"] == "not-needed"
+        lose(box)
+        await break_it(box)
+        async with serving(path) as webhook:
+            assert (await webhook.notify(notification(alert())))[0] == 503
+            assert (await webhook.metrics())[LOST] == 1
+            assert_nothing_deleted(box, before)
+
+            assert (await runbook(path, "reset", "cf")).code == 0
+            await fire(webhook)
+            assert (await webhook.ended())["outcome"] == "recovered"
+            assert_recovered(box, before)
+
+
+async def test_a_foundation_that_was_never_acted_on_has_no_journal_and_none_is_lost() -> None:
+    """The control: with neither a ConfigMap nor a Lease a run starts, and the ConfigMap is created first."""
+    async with incident() as (box, webhook, before):
+        await fire(webhook)
+        assert (await webhook.ended())["outcome"] == "recovered"
+        assert_recovered(box, before)
+        created = [each["objectRef"]["resource"] for each in box.audit if each["verb"] == "create"]
+        assert [kind for kind in created if kind in {"configmaps", "leases"}] == ["configmaps", "leases"]
 
 
 async def test_a_journal_that_is_lost_in_mid_run() -> None:

@@ -7,7 +7,6 @@ from tests.support.incidents import (
     STEPS,
     THE_PODS,
     assert_recovered,
-    at_delete,
     break_it,
     deletions,
     events,
@@ -20,6 +19,7 @@ from tests.support.incidents import (
     writes,
 )
 from tests.support.programs import Json, runbook
+from tests.support.traps import at_delete
 
 
 async def test_the_foundation_recovers() -> None:
@@ -55,8 +55,8 @@ async def test_the_intent_is_on_record_before_each_delete() -> None:
         await webhook.ended()
 
     assert [{pod["name"]: pod["uid"] for pod in run["pods"]} for run in seen] == [before, before]
-    assert [[pod["intent"] is not None for pod in run["pods"]] for run in seen] == [[True, False], [True, True]]
-    assert [[pod["deleted"] for pod in run["pods"]] for run in seen] == [[False, False], [True, False]]
+    assert [[pod["intended_at"] is not None for pod in run["pods"]] for run in seen] == [[True, False], [True, True]]
+    assert [[pod["state"] for pod in run["pods"]] for run in seen] == [["intended", "listed"], ["deleted", "intended"]]
 
 
 async def test_metrics_events_and_evidence_tell_of_it() -> None:
@@ -185,4 +185,4 @@ async def test_diego_api_is_spared_where_locket_was_enough() -> None:
         assert run["outcome"] == "recovered"
         assert [each.uid for each in deletions(box)] == [*lockets.values()]
         assert uids(box) == before
-        assert {pod["answer"] for pod in run["pods"] if pod["name"] in before} == {"spared"}
+        assert {pod["state"] for pod in run["pods"] if pod["name"] in before} == {"spared"}

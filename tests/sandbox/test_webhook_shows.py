@@ -58,7 +58,7 @@ async def test_every_counter_exists_from_the_start() -> None:
         }
         expected |= {
             f"diego_remediation_steps_total{{foundation=cf,result={result},step={step}}}"
-            for step in STEPS
+            for step in (*STEPS, "await-approval")
             for result in ("ok", "stopped", "failed", "interrupted")
         }
         expected |= {f"diego_remediation_step_duration_seconds_count{{foundation=cf,step={step}}}" for step in STEPS}

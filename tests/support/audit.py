@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 Event = dict[str, Any]
@@ -35,6 +36,11 @@ def by(user: str, events: Iterable[Event]) -> list[Event]:
 def deletions(events: Iterable[Event]) -> list[Deletion]:
     """The deletes of pods, in their order."""
     return list(_deletions(events))
+
+
+def accepted(deletions: Iterable[Deletion]) -> list[Deletion]:
+    """Those that deleted a pod. A 409 is of a pod that changed meanwhile: the DELETE is decided again."""
+    return [each for each in deletions if each.code == HTTPStatus.OK]
 
 
 def _deletions(events: Iterable[Event]) -> Iterator[Deletion]:

@@ -197,6 +197,15 @@ class Webhook(Server):
         found: Json = await until(look, what=f"the end of run {count}", deadline=deadline, every=every)
         return found
 
+    async def ended_as(self, outcome: str) -> Json:
+        """Waits until the newest run has ended with this outcome, whichever run that is, and returns it."""
+
+        async def look() -> Json | None:
+            return next((run for run in (await self.runs())[:1] if run["outcome"] == outcome), None)
+
+        found: Json = await until(look, what=f"a run that ends as {outcome}")
+        return found
+
     async def reached(self, step: str) -> Json:
         """Waits until the newest run is at this step."""
 
@@ -262,7 +271,7 @@ async def command(module: str, *arguments: str) -> Ended:
 
 
 async def begun(module: str, *arguments: str) -> asyncio.subprocess.Process:
-    """A program that is under way."""
+    """A program that is running."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-W",

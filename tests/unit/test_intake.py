@@ -15,11 +15,12 @@ from tests.support.foundations import foundation
 from tests.support.incident import FAST, Program
 from tests.support.inprocess import JOURNAL, InProcessCluster, broken_foundation
 from tests.support.moments import NOON, at
-from webhook.medic.intake import TIMEOUT, Intake, Receipt
+from webhook.medic.intake import Intake, Receipt
 from webhook.metrics import HttpMetrics
 from webhook.record import changes
 from webhook.record.journal import AlertRecord, Journal, Outcome, Run
 from webhook.requests.notification import Alert, Notification
+from webhook.timings import DEFAULT
 
 pytestmark = pytest.mark.looptime
 
@@ -222,7 +223,7 @@ async def test_an_api_server_that_hangs_is_answered_for_in_eight_seconds(desk: D
     receipts = await asyncio.gather(*(desk.take(alert()) for _ in range(20)))
 
     assert receipts == [Receipt(503, {"cf": "could not be recorded"})] * 20
-    assert asyncio.get_running_loop().time() == TIMEOUT == 8
+    assert asyncio.get_running_loop().time() == DEFAULT.notification == 8
 
 
 async def test_an_api_server_that_is_slow_is_waited_for(desk: Desk) -> None:
@@ -255,7 +256,7 @@ async def test_one_dead_foundation_does_not_hold_back_the_other(desk: Desk) -> N
     receipt = await desk.take(alert("cf"), alert("cf-2"))
 
     assert receipt == Receipt(503, {"cf": ASKED, "cf-2": "could not be recorded"})
-    assert asyncio.get_running_loop().time() == TIMEOUT
+    assert asyncio.get_running_loop().time() == DEFAULT.notification
     assert desk.on_record() == ["f"]
     request = desk.cluster().journal().request
     assert request is not None

@@ -13,7 +13,7 @@ from tests.support.foundations import foundation
 from tests.support.incident import FAST, Program, alert, ended, reaches
 from tests.support.inprocess import TIMED_OUT, InProcessCluster, broken_foundation
 from webhook.medic.medic import Medic
-from webhook.medic.medics import JOURNAL_AGE, Medics
+from webhook.medic.medics import Medics
 from webhook.record.journal import Journal, Outcome, Step
 from webhook.timings import DEFAULT
 
@@ -85,7 +85,7 @@ async def test_a_journal_that_cannot_be_read_is_tried_and_then_not_shown() -> No
     clinic = Clinic("cf")
     async with clinic.open():
         clinic.program("cf").writer.fail("get configmaps", TIMED_OUT, times=-1)
-        await asyncio.sleep(JOURNAL_AGE - DEFAULT.poll - 1)
+        await asyncio.sleep(DEFAULT.journal_shown - DEFAULT.poll - 1)
         assert set(clinic.medics.journals()) == {"cf"}
         await asyncio.sleep(DEFAULT.poll + 2)
         assert clinic.medics.journals() == {}

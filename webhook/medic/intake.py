@@ -18,11 +18,9 @@ from webhook.record.store import JournalError
 from webhook.requests.alerts import request_as_alerts
 from webhook.requests.decision import Decision, DecisionKind, DecisionReason
 from webhook.requests.notification import Alert, AlertReason, Notification, ask_of, classify
+from webhook.timings import DEFAULT, Timings
 
 log = logging.getLogger(__name__)
-
-TIMEOUT = 8.0
-"""Seconds within which a notification is answered: Alertmanager cuts off at its group_interval, 10 s at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,13 @@ class Receipt:
 class Intake:
     """Records notifications for the foundations of this program."""
 
-    def __init__(self, *, medics: Mapping[str, Medic], clock: Clock, metrics: HttpMetrics) -> None:
+    def __init__(
+        self, *, medics: Mapping[str, Medic], clock: Clock, metrics: HttpMetrics, timings: Timings = DEFAULT
+    ) -> None:
         self._medics = medics
         self._clock = clock
         self._metrics = metrics
+        self._timings = timings
 
     async def take(self, notification: Notification) -> Receipt:
         """Records the alerts. 202: recorded; 200: nothing to record; 503: not recorded, send it again."""
@@ -74,7 +75,7 @@ class Intake:
             return changed, (decision, reasons)
 
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self._timings.notification):
                 decision, reasons = await medic.store.update(change)
         except JournalError as error:
             reason = DecisionReason(error.reason.value)

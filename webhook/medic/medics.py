@@ -6,17 +6,21 @@ from exporter.config.model import Config, Foundation
 from exporter.serving.per_foundation import OnCrash, PerFoundation
 from webhook.medic.medic import Medic
 from webhook.record.journal import Journal
-
-JOURNAL_AGE = 60.0
-"""Seconds for which a journal that cannot be read any more is still shown as it was."""
+from webhook.timings import DEFAULT, Timings
 
 
 class Medics:
     """Works on all foundations of a config, while `run` runs."""
 
     def __init__(
-        self, config: Config, *, build: Callable[[Foundation], Medic], on_crash: OnCrash | None = None
+        self,
+        config: Config,
+        *,
+        build: Callable[[Foundation], Medic],
+        on_crash: OnCrash | None = None,
+        timings: Timings = DEFAULT,
     ) -> None:
+        self._journal_shown = timings.journal_shown
         self._medics = PerFoundation(build=build, run=Medic.run, on_crash=on_crash)
         self.apply(config)
 
@@ -29,8 +33,8 @@ class Medics:
         return tuple(medic.foundation for medic in self._medics.works.values())
 
     def journals(self) -> dict[str, Journal]:
-        """The journals by foundation, without those that were not read for `JOURNAL_AGE`."""
-        seen = {name: medic.store.recent(JOURNAL_AGE) for name, medic in self._medics.works.items()}
+        """The journals by foundation, without those that were not read for `Timings.journal_shown`."""
+        seen = {name: medic.store.recent(self._journal_shown) for name, medic in self._medics.works.items()}
         return {name: journal for name, journal in seen.items() if journal is not None}
 
     def not_ready(self) -> str | None:
