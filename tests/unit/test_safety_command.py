@@ -32,7 +32,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> InProcessCluster:
 
 def at_desk() -> CommandContext:
     command = CommandContext()
-    command.clock = MachineClock()  # type: ignore[assignment] # virtual
+    command.clock = MachineClock()
     return command
 
 

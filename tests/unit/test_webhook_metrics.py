@@ -163,7 +163,6 @@ def test_what_this_process_did_is_counted() -> None:
         "diego_remediation_runs_total{foundation=cf,runbook=restart-diego-api,outcome=failed}": 1,
         "diego_remediation_decisions_total{foundation=cf,decision=refuse,reason=cooldown}": 1,
         "diego_webhook_leader{foundation=cf}": 1,
-        "diego_webhook_medic_restarts_total{foundation=cf}": 0,
     }
 
 

@@ -26,7 +26,6 @@ from webhook.record.store import Store, journal_name
 from webhook.requests.decision import Decision
 from webhook.runbook.context import RunContext
 
-
 MAX_SKEW = 30.0
 """Seconds by which the clock of this machine may differ from the API server's."""
 
