@@ -49,6 +49,13 @@ async def test_what_kubernetes_says_of_a_delete(tmp_path: Path, status: int, exp
         assert await writer.delete_pod("diego-api-0", uid="u") is expected
 
 
+async def test_a_proxy_that_says_200_to_a_delete_has_deleted_nothing(tmp_path: Path) -> None:
+    """JSON that is neither the pod nor a Status; the control is the pod itself, in the tests above."""
+    async with Api(says({"message": "signed in"})).writer(tmp_path) as writer:
+        with pytest.raises(ApiUnreachableError, match="not one of Kubernetes"):
+            await writer.delete_pod("diego-api-0", uid="u")
+
+
 @pytest.mark.parametrize("status", [404, 409])
 async def test_what_a_load_balancer_says_of_a_delete_is_no_answer(tmp_path: Path, status: int) -> None:
     async with Api(says("<html>no such site</html>", status=status)).writer(tmp_path) as writer:

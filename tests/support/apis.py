@@ -17,7 +17,12 @@ from webhook.transport import HttpWriteTransport
 from webhook.writer import ApiWriter
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-POD = {"metadata": {"name": "diego-api-0", "uid": "u", "resourceVersion": "7"}, "unknown": {"field": [1]}}
+POD = {
+    "kind": "Pod",
+    "apiVersion": "v1",
+    "metadata": {"name": "diego-api-0", "uid": "u", "resourceVersion": "7"},
+    "unknown": {"field": [1]},
+}
 
 
 def kubeconfig(path: Path, url: str, **user: Any) -> Path:
