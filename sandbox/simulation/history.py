@@ -18,6 +18,9 @@ from sandbox.inprocess import InProcess
 from webhook.record.encoding import decode
 from webhook.record.journal import Journal
 
+ROUNDING = 0.001
+"""Seconds by which two clocks of floating point numbers may differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
@@ -98,6 +101,14 @@ class RecordedBox(InProcess):
     @property
     def since(self) -> float:
         return self.cluster.now - self._epoch
+
+    def _tick(self, due: float) -> None:
+        """A process whose machine was suspended has a loop's clock that is behind, and arms the timer too early."""
+        if due <= self._clock.now() + ROUNDING:
+            super()._tick(due)
+            return
+        self._due, self._timer = None, None
+        self.arm()
 
     def _pods(self, change: Change) -> None:
         if change.resource is PODS and change.type == "ADDED":
