@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -22,7 +23,26 @@ if TYPE_CHECKING:
 CONFIG_MAPS = next(each for each in STORED if each.plural == "configmaps")
 PATIENCE = 80.0
 """Seconds for which an ambush is laid."""
-MOMENTS = ("nc", "before-intent", "intent", "intent", "delete", "delete", "delete")
+MOMENTS = ("nc", "before-intent", "intent", "intent", "delete", "delete")
+RECOVERS, BLIND = "a BBS recovers", "own probes are blind"
+DEEDS = (
+    ("stop",),
+    ("stop", RECOVERS),
+    ("stop", RECOVERS, BLIND),
+    ("crash", RECOVERS),
+    ("crash", RECOVERS, BLIND),
+    ("outage",),
+    ("outage", RECOVERS),
+    ("outage", RECOVERS, BLIND),
+    ("outage", "exclude"),
+    ("crash", "exclude"),
+    (RECOVERS,),
+    ("reload",),
+    ("pause",),
+    ("withdraw",),
+)
+OUTAGES = (5.0, 12.0, 20.0, 32.0, 50.0, 90.0)
+"""Seconds without the API server: around the age at which a proof expires, and the lease."""
 APPROVED = 0.8
 """How often somebody approves a run that waits for it."""
 
@@ -38,8 +58,9 @@ class Ambush:
         self._deeds: dict[str, Callable[[str], None]] = {
             "stop": self._stop,
             "crash": self._crash,
-            "a BBS recovers": self._recover,
-            "own probes are blind": self._blind,
+            "outage": self._outage,
+            RECOVERS: self._recover,
+            BLIND: self._blind,
             "exclude": lambda _by: storm.exclude(),
             "reload": self._reload,
             "pause": lambda _by: self.write(lambda journal: changes.pause(journal, by="ann", reason="", now=storm.now)),
@@ -50,21 +71,7 @@ class Ambush:
         moment = self._random.choice(MOMENTS)
         skipped = self._random.choice((0, 0, 1, 2, 4)) if moment == "nc" else self._random.choice((0, 0, 0, 1))
         # What belongs together comes together: the process is away while the world changes.
-        chosen = self._random.choice(
-            (
-                ("stop", "a BBS recovers"),
-                ("stop", "a BBS recovers", "own probes are blind"),
-                ("crash", "a BBS recovers"),
-                ("crash", "a BBS recovers", "own probes are blind"),
-                ("a BBS recovers",),
-                ("stop",),
-                ("crash", "exclude"),
-                ("exclude",),
-                ("reload",),
-                ("pause",),
-                ("withdraw",),
-            )
-        )
+        chosen = self._random.choice(DEEDS)
         sprung = asyncio.Event()
 
         def watch(found: str, by: str) -> None:
@@ -110,6 +117,11 @@ class Ambush:
             if replica.name == by:
                 self._incident.loop.kill(replica.process)
                 self._incident.faults.crashed.append(replica.process)
+
+    def _outage(self, _by: str) -> None:
+        """What is answered already still arrives; then the API server is away."""
+        self._box.mishaps.set(killed=True)
+        self._incident.loop.call_later(self._random.choice(OUTAGES), partial(self._box.mishaps.set, killed=False))
 
     def _recover(self, _by: str) -> None:
         self._box.fault("crash", self._random.choice(("diego-api-0", "diego-api-1")))

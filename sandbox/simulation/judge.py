@@ -111,7 +111,8 @@ def _people(deleted: Deleted, history: History) -> str:
         if earlier is not None and earlier.withdrawn and not earlier.disruptive:
             return ": every alert was resolved before the intent"
         break
-    paused = [each.at for each in history.written if each.journal.paused is not None]
+    started = max((at for at in history.reset if at < deleted.sent), default=0.0)  # a new journal knows of no pause
+    paused = [each.at for each in history.written if each.journal.paused is not None and each.at > started]
     if paused and paused[0] < deleted.sent - VIEW_AGE - TOLERANCE:
         return f": remediation was paused at {paused[0]:.3f}"
     return ""

@@ -64,7 +64,7 @@ class Storm:
     async def run(self) -> None:
         count = self._random.choice((0, 1, 1, 2, 3, 5)) if self._incident.plan.random else 0
         approving = asyncio.create_task(self._approve())
-        laid = asyncio.create_task(self._ambush.lay()) if count and self._random.random() < 0.6 else approving
+        laid = asyncio.create_task(self._ambush.lay()) if count and self._random.random() < 0.85 else approving
         try:
             await self._events(count)
             await asyncio.wait([laid, approving])
