@@ -63,7 +63,7 @@ def examine(mutation: Mutation, *, seeds: int, quick: bool) -> Result:
         apply(mutation, folder)
         violations = _simulate(folder, f"--seeds=0-{COUNTED - 1}")
         if violations:
-            first = min(violations)
+            first = next(iter(violations))
             where = f"seed {first}, {len(violations)} of {COUNTED} seeds"
             return Result(mutation, "simulation", where, _short(violations[first]))
         if mutation.tests and (test := _test(folder, mutation.tests)):
@@ -72,20 +72,18 @@ def examine(mutation: Mutation, *, seeds: int, quick: bool) -> Result:
         for part in () if quick else (f"--seeds={COUNTED}-{seeds - 1}", "--single"):
             violations = _simulate(folder, part, "--stop")
             if violations:
-                first = min(violations)
+                first = next(iter(violations))
                 return Result(mutation, "simulation", f"--seed {first}", _short(violations[first]))
     return Result(mutation)
 
 
-def _simulate(folder: Path, *arguments: str) -> dict[str, str] | dict[int, str]:
-    """The violations by their seeds; with faults, by what replays them."""
+def _simulate(folder: Path, *arguments: str) -> dict[str, str]:
+    """The violations by what replays them, the lowest seed first."""
     done = _run(folder, "sandbox.simulation", *arguments)
     found = re.findall(r"^VIOLATION: (.*)\n  replay: .* --seed (.*)$", done.stdout, re.MULTILINE)
     if done.returncode and not found:
         raise RuntimeError(f"the simulation failed: {done.stderr[-2000:]}")
-    if all(seed.isdecimal() for _, seed in found):
-        return {int(seed): text for text, seed in found}
-    return {seed: text for text, seed in found}
+    return {seed: text for text, seed in sorted(found, key=lambda item: int(item[1].split()[0]))}
 
 
 def _test(folder: Path, tests: tuple[str, ...]) -> str:
