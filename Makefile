@@ -22,7 +22,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo test test-fast test-cluster coverage check format lock build
+.PHONY: install demo test test-fast test-cluster coverage check format simulate mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -81,6 +81,15 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Random incidents in virtual time: docs/safety.md. A violation is printed with the command that replays it.
+SEEDS ?= 0-999
+simulate: install
+	$(BIN)/python -W ignore -m sandbox.simulation --seeds $(SEEDS) --processes $$(nproc) $(ARGS)
+
+# What catches each mutation of tests/mutations: about 20 minutes on two cores.
+mutants: install
+	$(BIN)/python -m tests.mutations --processes $$(nproc) $(ARGS)
 
 # The wheel and the sdist, in dist/, with the locked hatchling and without the network.
 build: install

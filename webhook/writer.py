@@ -107,8 +107,15 @@ class Writer(Kubernetes, Protocol):
     async def create_event(self, event: dict[str, object]) -> None: ...
 
 
-class _Kind(Object, frozen=True):
+class _DeleteAnswer(Object, frozen=True):
+    """The pod as it terminates, or a Status. A pod's `status` is an object."""
+
+    class Metadata(Object, frozen=True):
+        uid: str = ""
+
     kind: str = ""
+    metadata: Metadata = Metadata()
+    status: object = None
 
 
 class _Review(Object, frozen=True):
@@ -172,7 +179,9 @@ class ApiWriter(ApiReader):
             return Deleted.GONE
         except ConflictError:
             return Deleted.CONFLICT
-        if decode(content, _Kind).kind not in {"Pod", "Status"}:  # a proxy's page, with a 200: nothing was deleted
+        answer = decode(content, _DeleteAnswer)
+        if answer.metadata.uid != uid and (answer.kind, answer.status) != ("Status", "Success"):
+            # a proxy's page, or a body that is damaged, with a 200: perhaps nothing was deleted
             raise ApiUnreachableError("the answer to the delete is not one of Kubernetes")
         return Deleted.ACCEPTED
 

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play one incident and print its time line")
     parser.add_argument("--fault", action="append", default=[], metavar="POINT:NAME", help="with --seed: this fault")
     parser.add_argument("--no-faults", action="store_true", help="with --seed: the incident without any")
+    parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
     flags = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -31,11 +32,12 @@ def main() -> int:
         chosen = {int(point): name for point, _, name in (each.rpartition(":") for each in flags.fault)}
         return _one(Plan(flags.seed, chosen, random=not chosen and not flags.no_faults))
     if flags.single:
-        return _many(_single(), flags.processes)
+        return _many(_single(), flags.processes, stop=flags.stop)
     if flags.pairs:
-        return _many(_pairs(flags.pairs), flags.processes)
+        return _many(_pairs(flags.pairs), flags.processes, stop=flags.stop)
     first, _, last = (flags.seeds or "0-999").partition("-")
-    return _many((Plan(seed) for seed in range(int(first), int(last or first) + 1)), flags.processes)
+    plans = (Plan(seed) for seed in range(int(first), int(last or first) + 1))
+    return _many(plans, flags.processes, stop=flags.stop)
 
 
 def play(plan: Plan) -> Report:
@@ -70,7 +72,7 @@ def _one(plan: Plan) -> int:
     return 1 if report.violations else 0
 
 
-def _many(plans: Iterator[Plan], processes: int) -> int:
+def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     faults = deletes = incidents = bad = 0
@@ -83,6 +85,8 @@ def _many(plans: Iterator[Plan], processes: int) -> int:
             if report.violations:
                 bad += 1
                 _print(f"VIOLATION: {report.violations[0]}\n  replay: python -m sandbox.simulation {report.plan}")
+                if stop:
+                    break
     seconds = time.perf_counter() - began
     shown = ", ".join(f"{name} {count}" for name, count in outcomes.most_common())
     _print(

@@ -1,6 +1,7 @@
 """What really happened in an incident, recorded by the cluster itself and not by the programs."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +18,9 @@ from sandbox.inprocess import InProcess
 from webhook.record.encoding import decode
 from webhook.record.journal import Journal
 
+ROUNDING = 0.001
+"""Seconds by which two clocks of floating point numbers may differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
@@ -32,7 +36,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An `nc` in an api pod: what it found, and when it ended."""
+    """A question from an api pod: what `nc` found (0: reached, 1: not reached, 127: no `nc`), and when it ended."""
 
     at: float
     by: str
@@ -47,6 +51,18 @@ class Written:
     at: float
     by: str
     journal: Journal
+    created: bool = False
+    """Whether there was no ConfigMap before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A firing alert that was answered with a 2xx."""
+
+    sent: float
+    at: float
+    by: str
+    status: int
 
 
 @dataclass
@@ -57,8 +73,14 @@ class History:
     asked: list[Asked] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     created: dict[str, float] = field(default_factory=dict)  # pods by UID
-    excluded: list[tuple[float, bool]] = field(default_factory=list)
-    lost: list[float] = field(default_factory=list)  # the ConfigMap was deleted by somebody
+    excluded: list[float] = field(default_factory=list)  # when the annotation was written
+    lost: list[float] = field(default_factory=list)  # the ConfigMap was deleted by somebody, and a Lease was there
+    reset: list[float] = field(default_factory=list)  # a person started a new journal
+    removed: dict[str, float] = field(default_factory=dict)  # pods by UID
+    holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
+    modes: list[tuple[float, str, str]] = field(default_factory=list)  # the config's mode in a process, from then on
+    accepted: list[Accepted] = field(default_factory=list)
+    skewed: bool = False  # a process's wall clock was wrong
 
     @property
     def journal(self) -> Journal | None:
@@ -71,16 +93,32 @@ class RecordedBox(InProcess):
     def __init__(self, *, clock: Clock, epoch: float, **options: Any) -> None:
         super().__init__(clock=clock, **options)
         self.history = History()
+        self.watchers: list[Callable[[str, str], None]] = []
+        """Called with a moment (`nc`, `before-intent`, `intent`, `delete`) and the process that acts."""
         self._epoch = epoch
-        self.cluster.store.subscribe(self._created)
+        self.cluster.store.subscribe(self._pods)
 
     @property
     def since(self) -> float:
         return self.cluster.now - self._epoch
 
-    def _created(self, change: Change) -> None:
+    def _tick(self, due: float) -> None:
+        """A process whose machine was suspended has a loop's clock that is behind, and arms the timer too early."""
+        if due <= self._clock.now() + ROUNDING:
+            super()._tick(due)
+            return
+        self._due, self._timer = None, None
+        self.arm()
+
+    def _pods(self, change: Change) -> None:
         if change.resource is PODS and change.type == "ADDED":
             self.history.created[uid_of(change.object)] = self.since
+        elif change.resource is PODS and change.type == "DELETED":
+            self.history.removed[uid_of(change.object)] = self.since
+
+    def _tell(self, moment: str, by: str) -> None:
+        for watcher in tuple(self.watchers):
+            watcher(moment, by)
 
     def handle(self, call: Call, *, upgrade: bool = False) -> Answer:
         """Answers the call and records what it did."""
@@ -88,16 +126,27 @@ class RecordedBox(InProcess):
         by = self.access.users.get(call.token or "", "")
         pod = self._pod(call) if call.method == "DELETE" else None
         before = None if pod is None else (name_of(pod), uid_of(pod), is_terminating(pod))
+        intends = call.method == "PUT" and "/configmaps" in call.path and b'\\"intended\\"' in call.body
+        if intends:
+            self._tell("before-intent", by)
         answer = super().handle(call, upgrade=upgrade)
-        if isinstance(answer, Exec) and "nc" in answer.argv:
+        # bash is asked where nc is missing, and can only prove that the BBS is reachable
+        if isinstance(answer, Exec) and ("nc" in answer.argv or ("bash" in answer.argv and not answer.result.code)):
             name = unquote(call.path).split("/")[-2]
             ended = self.since + answer.result.seconds
             self.history.asked.append(Asked(ended, by, name, answer.result.code))
+            self._tell("nc", by)
         elif isinstance(answer, Response) and answer.code < 300:
             if before is not None and not before[2]:
                 self.history.deleted.append(Deleted(self.since, float(call.user_agent), by, *before[:2]))
+                self._tell("delete", by)
             elif call.method in {"PUT", "POST"} and "/configmaps" in call.path:
-                self._journal(by, call.body)
+                self._journal(by, call)
+                if intends:
+                    self._tell("intent", by)
+            elif call.method in {"PUT", "POST"} and "/leases" in call.path:
+                spec = msgspec.json.decode(call.body)["spec"]
+                self.history.holders.append((self.since, spec.get("holderIdentity") or ""))
         return answer
 
     def _pod(self, call: Call) -> Any:
@@ -106,10 +155,11 @@ class RecordedBox(InProcess):
             return None
         return self.cluster.store.get(PODS, self.namespace, parts[-1])
 
-    def _journal(self, by: str, body: bytes) -> None:
-        data = msgspec.json.decode(body).get("data") or {}
+    def _journal(self, by: str, call: Call) -> None:
+        data = msgspec.json.decode(call.body).get("data") or {}
         if "journal.json" in data:
-            self.history.written.append(Written(self.since, by, decode(data["journal.json"])))
+            journal = decode(data["journal.json"])
+            self.history.written.append(Written(self.since, by, journal, created=call.method == "POST"))
 
 
 def as_lines(history: History) -> list[tuple[float, str]]:

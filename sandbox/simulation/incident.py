@@ -103,6 +103,9 @@ class Incident:
         self._break()
         await asyncio.sleep(STORM if self.plan.random else 1.0)
         storm.cancel()
+        await asyncio.wait([storm])
+        if not storm.cancelled():
+            storm.result()  # a defect of the storm itself
         self._calm(managers, proms)
         await self._settle(problems)
         for task in tasks:
@@ -124,6 +127,7 @@ class Incident:
         )
         if self.plan.random and self.random.random() < 0.2:
             replica.process.wall_offset = self.random.choice((-7200.0, -40.0, -3.0, 3.0, 40.0, 7200.0))
+            self.box.history.skewed = True
         self.replicas.append(replica)
 
     async def _restarts(self) -> None:
@@ -181,6 +185,7 @@ class Incident:
         """From now on nothing goes wrong any more."""
         self.note("calm")
         self.faults.active = self.plan.random is False
+        self.box.watchers.clear()
         self.box.mishaps.clear()
         for manager in managers:
             manager.cut = False

@@ -1,9 +1,13 @@
-"""The invariants, judged from outside, by the history of the cluster after the incident: nothing can swallow them."""
+"""The invariants, judged from outside, by the history of the cluster after the incident: nothing can swallow them.
+
+Here: whether each pod was rightly deleted. What the journal records and claims is judged in `judge_journal`.
+"""
 
 from exporter.config.model import Foundation
-from sandbox.simulation.history import Deleted, History
+from sandbox.simulation.history import Deleted, History, Written
+from sandbox.simulation.judge_journal import judge_journal
 from sandbox.simulation.settings import VIEW_AGE
-from webhook.record.journal import Journal, Outcome, PodState, Run
+from webhook.record.journal import PodState, Run
 
 TOLERANCE = 0.5
 """Seconds that a request may be on its way after the last check."""
@@ -13,44 +17,49 @@ def judge(history: History, foundation: Foundation) -> list[str]:
     """Every violation, in words."""
     found: list[str] = []
     for deleted in history.deleted:
-        found += _delete(deleted, history, foundation)
+        if deleted.by.startswith(("replica", "cli")):
+            what = f"{deleted.by} deleted {deleted.name} {deleted.uid[:8]} at {deleted.at:.3f}"
+            found += [what + text for text in _delete(deleted, history, foundation) if text]
     found += _twice(history)
-    found += _journals(history)
-    return found
+    return found + judge_journal(history, foundation)
 
 
 def _delete(deleted: Deleted, history: History, foundation: Foundation) -> list[str]:
-    what = f"{deleted.by} deleted {deleted.name} {deleted.uid[:8]} at {deleted.at:.3f}"
-    if not deleted.by.startswith(("replica", "cli")):
-        return []
     run = _run_at(history, deleted)
     if run is None:
-        return [f"{what} without an intent on record"]
-    found = []
-    first = min(pod.intended_at for pod in run.pods if pod.intended_at)
-    created = history.created.get(deleted.uid)
-    started = next(each.at for each in history.written if each.journal.find(run.id) is not None)
-    if created is not None and created > started:
-        found.append(f"{what}: a replacement, created at {created:.3f}; the run started at {started:.3f}, {first}")
-    found += [f"{what}{text}" for text in (_proof(deleted, history, foundation), _allowed(deleted, history)) if text]
-    return found
+        return [" without an intent on record"]
+    return [
+        _replacement(deleted, history, run),
+        _proof(deleted, history, foundation),
+        _lease(deleted, history),
+        _mode(deleted, history, run),
+        _people(deleted, history),
+        _excluded(deleted, history),
+    ]
 
 
 def _run_at(history: History, deleted: Deleted) -> Run | None:
-    """The run that had recorded the intent when the pod was deleted."""
-    for each in reversed([item for item in history.written if item.at <= deleted.at]):
+    """The run that had recorded the intent when the DELETE was sent."""
+    for each in reversed([item for item in history.written if item.at <= deleted.sent]):
         for run in reversed(each.journal.runs):
             if any(pod.uid == deleted.uid and pod.intended_at for pod in run.pods):
                 return run
-        return None
     return None
+
+
+def _replacement(deleted: Deleted, history: History, run: Run) -> str:
+    created = history.created.get(deleted.uid)
+    started = next(each.at for each in history.written if each.journal.find(run.id) is not None)
+    if created is not None and created > started:
+        return f": a replacement, created at {created:.3f}; the run started at {started:.3f}"
+    return ""
 
 
 def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
     """No success of any api pod since the proof began, and a whole proof within the window."""
     confirm = foundation.remediation.confirm
     window = confirm.attempts * confirm.interval + 10.0 + TOLERANCE
-    failures = [each for each in history.asked if each.by == deleted.by and each.at <= deleted.sent and each.code]
+    failures = [each for each in history.asked if each.by == deleted.by and each.at <= deleted.sent and each.code == 1]
     if not failures or deleted.sent - failures[-1].at > window:
         return ": the proof is too old, or there is none"
     rounds: list[float] = []
@@ -67,53 +76,58 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
     return ""
 
 
-def _allowed(deleted: Deleted, history: History) -> str:
-    """No pause was on record before the intent, no exclude annotation before the last view."""
-    before: Journal | None = None
+def _lease(deleted: Deleted, history: History) -> str:
+    """The process that sends a DELETE is the holder of the lease, as the cluster has it at that time."""
+    holders = [holder for at, holder in history.holders if at <= deleted.sent]
+    if not holders or not holders[-1].startswith(f"{deleted.by}-"):
+        return f": the lease was held by {holders[-1] if holders else 'nobody'}"
+    return ""
+
+
+def _mode(deleted: Deleted, history: History, run: Run) -> str:
+    """The mode of the run and that of the process's config permit it; in mode `approve` a person has approved."""
+    mode = [mode for at, by, mode in history.modes if by == deleted.by and at <= deleted.sent][-1]
+    if "observe" in {mode, run.mode}:
+        return f": the mode of the run is {run.mode}, that of the config {mode}"
+    approved = run.approval is not None and run.approval.at is not None
+    if "approve" in {mode, run.mode} and not approved:
+        return ": nobody has approved it"
+    return ""
+
+
+def _people(deleted: Deleted, history: History) -> str:
+    """Nothing forbade the intent when it was recorded: no pause, and no alerts that were all resolved by then."""
+    before: Written | None = None
     for each in history.written:
-        intent = any(
-            pod.uid == deleted.uid and pod.state is PodState.INTENDED for run in each.journal.runs for pod in run.pods
-        )
-        if intent:
-            if before is not None and before.paused is not None:
-                return ": remediation was paused before the intent"
+        if each.at > deleted.sent:
             break
-        before = each.journal
-    state = False
-    for at, excluded in history.excluded:
-        if at <= deleted.sent - VIEW_AGE - TOLERANCE:
-            state = excluded
-    return ": the StatefulSet was excluded before" if state else ""
+        run = next((run for run in each.journal.runs if _intends(run, deleted.uid)), None)
+        if run is None:
+            before = each
+            continue
+        earlier = before.journal.find(run.id) if before is not None else None
+        if before is not None and before.journal.paused is not None:
+            return ": remediation was paused before the intent"
+        if earlier is not None and earlier.withdrawn and not earlier.disruptive:
+            return ": every alert was resolved before the intent"
+        break
+    started = max((at for at in history.reset if at < deleted.sent), default=0.0)  # a new journal knows of no pause
+    paused = [each.at for each in history.written if each.journal.paused is not None and each.at > started]
+    if paused and paused[0] < deleted.sent - VIEW_AGE - TOLERANCE:
+        return f": remediation was paused at {paused[0]:.3f}"
+    return ""
+
+
+def _intends(run: Run, uid: str) -> bool:
+    return any(pod.uid == uid and pod.state is PodState.INTENDED for pod in run.pods)
+
+
+def _excluded(deleted: Deleted, history: History) -> str:
+    """No exclude annotation before the last view."""
+    before = deleted.sent - VIEW_AGE - TOLERANCE
+    return ": the StatefulSet was excluded before" if any(at <= before for at in history.excluded) else ""
 
 
 def _twice(history: History) -> list[str]:
     uids = [each.uid for each in history.deleted]
     return [f"pod {uid[:8]} was deleted {uids.count(uid)} times" for uid in sorted(set(uids)) if uids.count(uid) > 1]
-
-
-def _journals(history: History) -> list[str]:
-    found = []
-    deleted = {each.uid for each in history.deleted}
-    epoch = 0
-    for each in history.written:
-        journal = each.journal
-        if journal.epoch < epoch:
-            found.append(f"the epoch went back from {epoch} to {journal.epoch} at {each.at:.3f}")
-        epoch = max(epoch, journal.epoch)
-        if sum(run.outcome is None for run in journal.runs) > 1:
-            found.append(f"two runs are open at {each.at:.3f}")
-    last = history.journal
-    for run in last.runs if last is not None else ():
-        if run.reason.startswith("internal-error"):
-            found.append(f"run {run.id} ended with internal-error: {run.detail}")
-        claimed = {pod.uid for pod in run.pods if pod.state is PodState.DELETED}
-        if claimed - deleted - _gone(history):
-            found.append(f"run {run.id} claims to have deleted pods that it has not")
-        if run.outcome is Outcome.RECOVERED and not any(pod.uid in deleted for pod in run.pods):
-            found.append(f"run {run.id} claims a recovery, and none of its pods was deleted")
-    return found
-
-
-def _gone(history: History) -> set[str]:
-    """Pods that a person or a node took away: a run may find them terminating after its own intent."""
-    return {each.uid for each in history.deleted if not each.by.startswith(("replica", "cli"))}

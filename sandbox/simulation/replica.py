@@ -10,8 +10,8 @@ from typing import Any, cast
 from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
 from sandbox.api.calls import Call
-from sandbox.inprocess import InProcess
 from sandbox.simulation.faults import Faults
+from sandbox.simulation.history import Accepted, RecordedBox
 from sandbox.simulation.loop import SimulatedLoop, current_process
 from sandbox.transport import InProcessTransport
 from webhook.medic.intake import Intake
@@ -82,7 +82,7 @@ class Replica:
         name: str,
         *,
         loop: SimulatedLoop,
-        box: InProcess,
+        box: RecordedBox,
         faults: Faults,
         foundation: Foundation,
         timings: Timings,
@@ -126,7 +126,10 @@ class Replica:
             ends_at=None if firing else datetime.fromtimestamp(ends_at, UTC),
             fingerprint="a1",
         )
+        sent = self._loop.now
         status: int = await self.run_inside(self._take(Notification(version="4", alerts=[alert])))
+        if firing and 200 <= status < 300:
+            self._box.history.accepted.append(Accepted(sent, self._loop.now, self.name, status))
         return status
 
     async def run_inside(self, work: Any) -> Any:
@@ -154,6 +157,8 @@ class Replica:
             await asyncio.wait([working])
 
     def _medic(self) -> Medic:
+        mode = str(self.foundation.remediation.mode)
+        self._box.history.modes.append((self._loop.now, self.name, mode))
         transport = DatedTransport(self._box, token=self._token)
         transport.latency = lambda: self._random.uniform(0.001, 0.02)
         transport.before = lambda request: self._faults.before_call(self.process, request)

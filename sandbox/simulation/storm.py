@@ -1,9 +1,10 @@
 """What happens in a random incident besides the programs' own faults: the world, the people, the operators."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from exporter.config.model import Foundation
 from exporter.config.remediation import Mode
@@ -12,6 +13,7 @@ from sandbox.cluster.programs import Outcome as Dialled
 from sandbox.cluster.resources import STATEFULSETS, STORED
 from sandbox.simulation import settings
 from sandbox.simulation.alerting import Alertmanager, Prometheus
+from sandbox.simulation.ambush import APPROVED, CONFIG_MAPS, Ambush
 from sandbox.simulation.replica import Replica
 from webhook.operator.run_command import observing
 from webhook.record import changes
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 DURATION = 90.0
 """Seconds in which things go wrong."""
-CONFIG_MAPS = next(each for each in STORED if each.plural == "configmaps")
+LEASES = next(each for each in STORED if each.plural == "leases")
 SWITCHES = ("freeze-label", "label-all", "label-none", "split-brain", "no-nc", "lock-elsewhere", "unhealthy")
 POD_SWITCHES = ("stuck", "never-ready")
 
@@ -34,7 +36,8 @@ class Storm:
     """A few events, each at a random moment."""
 
     def __init__(self, incident: "Incident", managers: list[Alertmanager], proms: list[Prometheus]) -> None:
-        self._incident = incident
+        self.incident = self._incident = incident
+        self._ambush = Ambush(self)
         self._box = incident.box
         self._random = incident.random
         self._managers = managers
@@ -50,7 +53,8 @@ class Storm:
             "one Alertmanager is cut off": self._cut,
             "the journal is deleted": self._delete_journal,
             "pause": self._pause,
-            "exclude": self._exclude,
+            "exclude": self._excluded,
+            "a clock is set": self._set_clock,
             "a person runs": lambda: self._person(observe=False),
             "a person observes": lambda: self._person(observe=True),
         }
@@ -59,6 +63,16 @@ class Storm:
 
     async def run(self) -> None:
         count = self._random.choice((0, 1, 1, 2, 3, 5)) if self._incident.plan.random else 0
+        approving = asyncio.create_task(self._approve())
+        laid = asyncio.create_task(self._ambush.lay()) if count and self._random.random() < 0.85 else approving
+        try:
+            await self._events(count)
+            await asyncio.wait([laid, approving])
+        finally:
+            laid.cancel()
+            approving.cancel()
+
+    async def _events(self, count: int) -> None:
         for _ in range(count):
             await asyncio.sleep(self._random.uniform(0.0, DURATION / 3))
             name = self._random.choice(list(self.events))
@@ -104,18 +118,67 @@ class Storm:
     # ---- operators
 
     async def _reload(self) -> None:
-        mode = self._random.choice((Mode.OBSERVE, Mode.AUTO, Mode.APPROVE))
+        self.reload(self._random.choice((Mode.OBSERVE, Mode.AUTO, Mode.APPROVE)))
+
+    def reload(self, mode: Mode) -> None:
+        """Every process takes the config with this mode, as soon as it runs."""
         for replica in self._incident.alive:
             replica.reload(with_mode(self._incident.foundation, mode))
 
     async def _delete_journal(self) -> None:
-        """`kubectl delete configmap`, by mistake."""
-        self._incident.lost = True
+        """`kubectl delete configmap`, by mistake; sometimes a person finds out and resets it."""
         self._box.catch_up()
-        for obj in self._box.cluster.store.all(CONFIG_MAPS, self._box.namespace):
-            self._box.cluster.registry.delete(CONFIG_MAPS, self._box.namespace, obj["metadata"]["name"], {})
+        store, namespace = self._box.cluster.store, self._box.namespace
+        if store.all(LEASES, namespace):
+            self._incident.lost = True
+            self._box.history.lost.append(self._incident.loop.now)
+        for obj in store.all(CONFIG_MAPS, namespace):
+            self._box.cluster.registry.delete(CONFIG_MAPS, namespace, obj["metadata"]["name"], {})
+        if self._random.random() < 0.5:
+            await asyncio.sleep(self._random.uniform(1.0, 30.0))
+            await self._reset()
 
-    async def _exclude(self) -> None:
+    async def _reset(self) -> None:
+        """`diego-runbook reset`."""
+        if not self._incident.alive:
+            return
+        replica = self._random.choice(self._incident.alive)
+        history = self._box.history
+        history.reset.append(self._incident.loop.now)
+
+        async def work() -> None:
+            medic = replica.medics.get("cf")
+            if medic is not None and await medic.store.reset_lost():
+                self._incident.lost = False
+
+        await self._command(replica, work())
+
+    async def _set_clock(self) -> None:
+        """`date --set`, or NTP after a long while without it."""
+        if self._incident.alive:
+            process = self._random.choice(self._incident.alive).process
+            process.wall_offset += self._random.choice((-3600.0, -60.0, -5.0, 5.0, 60.0, 3600.0))
+            self._box.history.skewed = True
+
+    async def _approve(self) -> None:
+        """A person looks at what waits, and approves it or not."""
+        asked: set[str] = set()
+        while True:
+            await asyncio.sleep(3.0)
+            journal = self._box.history.journal
+            run = journal.open_run if journal is not None else None
+            if run is None or not run.awaits_approval or run.id in asked or not self._incident.alive:
+                continue
+            asked.add(run.id)
+            if self._random.random() < APPROVED:
+                replica = self._random.choice(self._incident.alive)
+                self._incident.note(f"a person approves {run.id}")
+                await self._change(replica, partial(changes.approve, run_id=run.id, by="ann", now=self.now))
+
+    async def _excluded(self) -> None:
+        self.exclude()
+
+    def exclude(self) -> None:
         """`kubectl annotate`."""
         self._box.catch_up()
         name = self._incident.foundation.diego_api.statefulset[0]
@@ -125,12 +188,12 @@ class Storm:
         body = thaw(found)
         body["metadata"].setdefault("annotations", {})["diego-medic/exclude"] = "ann: storm"
         self._box.cluster.registry.update(STATEFULSETS, self._box.namespace, name, body)
-        self._box.history.excluded.append((self._incident.loop.now, True))
+        self._box.history.excluded.append(self._incident.loop.now)
 
     async def _pause(self) -> None:
         alive = self._incident.alive
         if alive:
-            now = self._now()
+            now = self.now
             replica = self._random.choice(alive)
             await self._change(replica, lambda journal: changes.pause(journal, by="ann", reason="storm", now=now))
 
@@ -138,7 +201,7 @@ class Storm:
         """`diego-runbook run`, from a machine of its own."""
         incident = self._incident
         foundation = observing(incident.foundation) if observe else incident.foundation
-        person = PersonRecord(by="ann@desk", at=self._now(), observe=observe)
+        person = PersonRecord(by="ann@desk", at=self.now, observe=observe)
         cli = Replica(
             f"cli.{len(incident.replicas)}",
             loop=incident.loop,
@@ -173,13 +236,17 @@ class Storm:
             if medic is not None:
                 await medic.store.update(lambda journal: (change(journal), None))
 
+        await self._command(replica, work())
+
+    async def _command(self, replica: Replica, work: Coroutine[Any, Any, None]) -> None:
         try:
             async with asyncio.timeout(20):
-                await replica.run_inside(work())
+                await replica.run_inside(work)
         except Exception as error:  # noqa: BLE001 - a person's command may fail like any other
             self._incident.note(f"a command failed: {error!r}")
 
-    def _now(self) -> datetime:
+    @property
+    def now(self) -> datetime:
         return datetime.fromtimestamp(self._incident.clock.now(), UTC)
 
 

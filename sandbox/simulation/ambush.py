@@ -1,0 +1,142 @@
+"""Events at the worst moment: a random one hits the milliseconds between an intent and a DELETE once in a thousand."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from exporter.config.remediation import Mode
+from sandbox.cluster.objects import thaw
+from sandbox.cluster.programs import Outcome as Dialled
+from sandbox.cluster.resources import STORED
+from sandbox.simulation.faults import STOPPED
+from sandbox.simulation.history import Written
+from webhook.record import changes
+from webhook.record.encoding import encode
+from webhook.record.journal import Journal
+
+if TYPE_CHECKING:
+    from sandbox.simulation.storm import Storm
+
+CONFIG_MAPS = next(each for each in STORED if each.plural == "configmaps")
+PATIENCE = 80.0
+"""Seconds for which an ambush is laid."""
+MOMENTS = ("nc", "before-intent", "intent", "intent", "delete", "delete")
+RECOVERS, BLIND = "a BBS recovers", "own probes are blind"
+DEEDS = (
+    ("stop",),
+    ("stop", RECOVERS),
+    ("stop", RECOVERS, BLIND),
+    ("crash", RECOVERS),
+    ("crash", RECOVERS, BLIND),
+    ("outage",),
+    ("outage", RECOVERS),
+    ("outage", RECOVERS, BLIND),
+    ("outage", "exclude"),
+    ("crash", "exclude"),
+    (RECOVERS,),
+    ("reload",),
+    ("pause",),
+    ("withdraw",),
+)
+OUTAGES = (5.0, 12.0, 20.0, 32.0, 50.0, 90.0)
+"""Seconds without the API server: around the age at which a proof expires, and the lease."""
+APPROVED = 0.8
+"""How often somebody approves a run that waits for it."""
+
+
+class Ambush:
+    """Waits for a moment of a run, and then does one to three things within that very callback."""
+
+    def __init__(self, storm: "Storm") -> None:
+        self._storm = storm
+        self._incident = storm.incident
+        self._box = storm.incident.box
+        self._random = storm.incident.random
+        self._deeds: dict[str, Callable[[str], None]] = {
+            "stop": self._stop,
+            "crash": self._crash,
+            "outage": self._outage,
+            RECOVERS: self._recover,
+            BLIND: self._blind,
+            "exclude": lambda _by: storm.exclude(),
+            "reload": self._reload,
+            "pause": lambda _by: self.write(lambda journal: changes.pause(journal, by="ann", reason="", now=storm.now)),
+            "withdraw": lambda _by: self.write(withdrawn),
+        }
+
+    async def lay(self) -> None:
+        moment = self._random.choice(MOMENTS)
+        skipped = self._random.choice((0, 0, 1, 2, 4)) if moment == "nc" else self._random.choice((0, 0, 0, 1))
+        # What belongs together comes together: the process is away while the world changes.
+        chosen = self._random.choice(DEEDS)
+        sprung = asyncio.Event()
+
+        def watch(found: str, by: str) -> None:
+            nonlocal skipped
+            if found != moment or sprung.is_set() or not by.startswith(("replica", "cli")):
+                return
+            if skipped:
+                skipped -= 1
+                return
+            sprung.set()
+            for name in chosen:
+                self._incident.note(f"ambush at {moment} of {by}: {name}")
+                self._deeds[name](by)
+
+        self._box.watchers.append(watch)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await sprung.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._box.watchers.remove(watch)
+
+    def write(self, change: Callable[[Journal], Journal]) -> None:
+        """A person's command that wins the race for the journal."""
+        found = next(iter(self._box.cluster.store.all(CONFIG_MAPS, self._box.namespace)), None)
+        before = self._box.history.journal
+        if found is None or before is None:
+            return
+        journal = change(before)
+        body = thaw(found)
+        body["data"]["journal.json"] = encode(journal)
+        self._box.cluster.registry.update(CONFIG_MAPS, self._box.namespace, body["metadata"]["name"], body)
+        self._box.history.written.append(Written(self._incident.loop.now, "ann", journal))
+
+    def _stop(self, by: str) -> None:
+        for replica in self._incident.alive:
+            if replica.name == by:
+                self._incident.loop.stop_process(replica.process, self._random.choice(STOPPED))
+
+    def _crash(self, by: str) -> None:
+        for replica in self._incident.alive:
+            if replica.name == by:
+                self._incident.loop.kill(replica.process)
+                self._incident.faults.crashed.append(replica.process)
+
+    def _outage(self, _by: str) -> None:
+        """What is answered already still arrives; then the API server is away."""
+        self._box.mishaps.set(killed=True)
+        self._incident.loop.call_later(self._random.choice(OUTAGES), partial(self._box.mishaps.set, killed=False))
+
+    def _recover(self, _by: str) -> None:
+        self._box.fault("crash", self._random.choice(("diego-api-0", "diego-api-1")))
+
+    def _blind(self, _by: str) -> None:
+        self._box.cluster.faults.blind[""] = self._random.choice((Dialled.TIMEOUT, Dialled.REFUSED))
+
+    def _reload(self, _by: str) -> None:
+        self._storm.reload(self._random.choice((Mode.OBSERVE, Mode.APPROVE)))
+
+
+def withdrawn(journal: Journal) -> Journal:
+    """As after a `resolved` that another replica took."""
+    run = journal.open_run
+    if run is None or run.person is not None:
+        return journal
+    alerts = {key: replace(alert, firing=False) for key, alert in run.alerts.items()}
+    return changes.update_run(journal, replace(run, alerts=alerts))

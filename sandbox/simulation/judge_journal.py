@@ -1,0 +1,138 @@
+"""The invariants of what is on record: nothing vanishes, one run at a time, and nothing is claimed that is not true."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from exporter.config.model import Foundation
+from sandbox.simulation.history import History, Written
+from webhook.record.journal import Journal, Outcome, PodState, Run
+
+EVER = float("inf")
+NO_NC = 127
+
+
+def judge_journal(history: History, foundation: Foundation) -> list[str]:
+    """Every violation, in words."""
+    found = [*_epochs(history), *_lost(history), *_alerts(history)]
+    for before, after in pairwise(history.written):
+        if not after.created and not _between(history.reset, before.at, after.at):
+            found += [f"{text} at {after.at:.3f}" for text in _vanished(before.journal, after.journal)]
+    for ended, run in _ends(history):
+        found += [f"run {run.id} {text}" for text in _claims(ended, run, history, foundation)]
+    if not history.skewed and not history.reset and not history.lost:
+        found += _pace(history, foundation)
+    return found
+
+
+def _between(moments: list[float], first: float, last: float) -> bool:
+    return any(first <= moment <= last for moment in moments)
+
+
+def _epochs(history: History) -> Iterator[str]:
+    epoch = 0
+    for each in history.written:
+        if each.journal.epoch < epoch:
+            yield f"the epoch went back from {epoch} to {each.journal.epoch} at {each.at:.3f}"
+        epoch = max(epoch, each.journal.epoch)
+        if sum(run.outcome is None for run in each.journal.runs) > 1:
+            yield f"two runs are open at {each.at:.3f}"
+
+
+def _lost(history: History) -> Iterator[str]:
+    """After the journal was lost nobody starts another one but a person."""
+    for each in history.written:
+        lost = [at for at in history.lost if at < each.at]
+        if each.created and lost and not _between(history.reset, lost[0], each.at):
+            yield f"{each.by} started a new journal at {each.at:.3f}, although there was one until {lost[0]:.3f}"
+
+
+def _alerts(history: History) -> Iterator[str]:
+    """What was answered with a 2xx is on record: written in the meantime, or a late duplicate of a `resolved`."""
+    for alert in history.accepted:
+        written = any(alert.sent <= each.at <= alert.at for each in history.written)
+        known = any(each.journal.resolved for each in history.written if each.at <= alert.at)
+        if not written and (alert.status == 202 or not known):
+            yield f"{alert.by} accepted an alert at {alert.at:.3f} with {alert.status} and recorded nothing"
+
+
+def _vanished(before: Journal, after: Journal) -> Iterator[str]:
+    """What was on record and is not any more, or not as it was."""
+    if before.paused is not None and after.paused is None:
+        yield "the pause vanished"
+    for run in before.runs:
+        now = after.find(run.id)
+        if now is None:
+            yield f"run {run.id} vanished"
+            continue
+        if run.outcome is not None and now.outcome is not run.outcome:
+            yield f"the outcome of {run.id} changed from {run.outcome} to {now.outcome or 'open'}"
+        states = {pod.uid: pod for pod in now.pods}
+        for pod in run.pods:
+            again = states.get(pod.uid)
+            if pod.intended_at and (again is None or not again.intended_at):
+                yield f"the intent for {pod.name} vanished"
+            elif pod.settled and again is not None and not again.settled:
+                yield f"what became of {pod.name} vanished"
+
+
+def _ends(history: History) -> Iterator[tuple[Written, Run]]:
+    """The end of each run, as it was first on record."""
+    seen: set[str] = set()
+    for each in history.written:
+        for run in each.journal.runs:
+            if run.outcome is not None and run.id not in seen:
+                seen.add(run.id)
+                yield each, run
+
+
+def _claims(ended: Written, run: Run, history: History, foundation: Foundation) -> Iterator[str]:
+    if run.reason.startswith("internal-error"):
+        yield f"ended with internal-error: {run.detail}"
+    yield from _pods(ended, run, history, foundation)
+    if run.outcome is Outcome.RECOVERED and (text := _recovery(ended, run, history, foundation)):
+        yield text
+
+
+def _pods(ended: Written, run: Run, history: History, foundation: Foundation) -> Iterator[str]:
+    deleted = {each.uid: each.at for each in history.deleted if each.at <= ended.at}
+    verified = run.outcome in {Outcome.RECOVERED, Outcome.NOT_NEEDED}
+    for pod in run.pods:
+        if pod.state is PodState.DELETED and pod.uid not in deleted:
+            yield f"claims to have deleted {pod.name}, and it has not"
+        if pod.state in {PodState.GONE, PodState.REPLACED} and history.removed.get(pod.uid, EVER) > ended.at:
+            yield f"claims that {pod.name} is {pod.state}, and it was still there"
+        late = ended.at - foundation.remediation.verify.interval
+        if verified and pod.state is PodState.SPARED and deleted.get(pod.uid, EVER) < late:
+            yield f"claims to have spared {pod.name}, which was deleted at {deleted[pod.uid]:.3f}"
+
+
+def _recovery(ended: Written, run: Run, history: History, foundation: Foundation) -> str:
+    """`recovered`: a pod was restarted, and the last questions succeeded as often as the config demands."""
+    verify = foundation.remediation.verify
+    deleted = {each.uid: each.at for each in history.deleted if each.at <= ended.at}
+    restarts = [deleted[pod.uid] for pod in run.pods if pod.uid in deleted]
+    if not restarts:
+        return "claims a recovery, and none of its pods was deleted"
+    rounds = 0
+    last = max(restarts)
+    for asked in (each for each in history.asked if each.code != NO_NC):
+        if asked.at > last + verify.interval / 2 and asked.at <= ended.at:
+            rounds, last = (rounds + 1, asked.at) if not asked.code else (0, asked.at)
+    if rounds < verify.attempts:
+        return f"claims a recovery after {rounds} rounds of questions that succeeded"
+    return ""
+
+
+def _pace(history: History, foundation: Foundation) -> Iterator[str]:
+    """The cooldown between two disruptive runs, and the breaker: by the cluster's time, not by those on record."""
+    remediation = foundation.remediation
+    opened: dict[str, float] = {}
+    for each in history.written:
+        for run in each.journal.runs:
+            opened.setdefault(run.id, each.at)
+    disruptive = [(opened[run.id], ended.at) for ended, run in _ends(history) if run.disruptive]
+    for (_, ended_at), (opened_at, _) in pairwise(disruptive):
+        if opened_at - ended_at < remediation.cooldown - 1.0:
+            yield f"a run started at {opened_at:.3f}, {opened_at - ended_at:.1f} s after a restart: in the cooldown"
+    if len(disruptive) > remediation.breaker.runs:
+        yield f"{len(disruptive)} restarts, and the breaker opens after {remediation.breaker.runs}"

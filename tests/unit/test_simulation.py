@@ -1,0 +1,60 @@
+"""The simulation: the product has no violation, an incident can be replayed, and the judges can fail."""
+
+import gc
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.simulation.faults import Plan
+from sandbox.simulation.incident import Incident, Report
+from webhook.runbook.licence import Licence, Proof
+from webhook.runbook.proof import Prover
+
+SEEDS = 40
+CONTROL = 60
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Simulated programs log thousands of lines, and coroutines of those that were killed are collected unfinished."""
+    logging.disable(logging.CRITICAL)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _error: None)
+    yield
+    gc.collect()
+    logging.disable(logging.NOTSET)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
+
+def play(seed: int, *, random: bool = True) -> Report:
+    return Incident(Plan(seed, random=random)).play()
+
+
+def test_random_incidents_have_no_violation() -> None:
+    assert [(seed, violations) for seed in range(SEEDS) if (violations := play(seed).violations)] == []
+
+
+def test_the_reference_incident_is_repaired_by_one_run() -> None:
+    report = play(0, random=False)
+    assert (report.violations, report.outcomes, report.deletes) == ([], ("recovered",), 2)
+
+
+@pytest.mark.parametrize("seed", [3, 17, 31])
+def test_the_same_seed_plays_the_same_incident(seed: int) -> None:
+    assert play(seed).lines == play(seed).lines
+
+
+def test_other_seeds_play_other_incidents() -> None:
+    assert play(1).lines != play(2).lines
+
+
+def test_the_judges_notice_a_licence_that_never_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    def any_proof(prover: Prover) -> Proof | None:
+        return prover._proof
+
+    monkeypatch.setattr(Licence, "expired", lambda _licence, _now: None)
+    monkeypatch.setattr(Prover, "fresh", any_proof)
+    assert any(play(seed).violations for seed in range(CONTROL))
