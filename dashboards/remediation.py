@@ -250,6 +250,15 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
             decimals=0,
             no_value="no alert",
         ),
+        series(
+            "Crashes",
+            "How often the work on a foundation crashed in a webhook and was started again. Any number: the log has the"
+            " traceback; please report it. Many: `/-/healthy` fails, and nothing is repaired.",
+            [Query(expr=_number_of("diego_webhook_medic_restarts_total", by="foundation"), legend="{{foundation}}")],
+            draw=common.GraphDrawStyle.BARS,
+            decimals=0,
+            span=24,
+        ),
     ]
 
 

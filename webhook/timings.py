@@ -27,9 +27,6 @@ class Timings:
     """Within which a notification is answered: Alertmanager cuts off at its group_interval, 10 s at the least."""
     journal_shown: float = 60.0
     """How long a journal that cannot be read is still shown as it was."""
-    restart_first: float = 1.0
-    restart_longest: float = 60.0
-    """Between a crash of a foundation's medic and its next start: doubled from the first to the longest."""
 
     exec: float = 20.0
     """For one check inside one api pod, the WebSocket included."""

@@ -152,7 +152,7 @@ class Replica:
             reloaded.cancel()
             if working.done() and (error := working.exception()) is not None:
                 self.crashes.append(error)
-                await asyncio.sleep(self._timings.restart_first)
+                await asyncio.sleep(1.0)
             working.cancel()
             await asyncio.wait([working])
 

@@ -58,6 +58,7 @@ DEEDS = {
     "diego_remediation_step_duration_seconds_sum",
     "diego_remediation_step_duration_seconds_count",
     "diego_remediation_decisions_total",
+    "diego_webhook_medic_restarts_total",
 }
 PROGRAM_STATE = {  # of a process, so without a foundation
     f"diego_{program}_{name}"

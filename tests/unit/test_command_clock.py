@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from exporter.clock import SystemClock
 from tests.support.clocks import SetClock
 from tests.support.foundations import foundation
 from tests.support.inprocess import InProcessWriter, broken_foundation
@@ -23,7 +24,7 @@ async def test_a_clock_that_is_off_by_more_than_half_a_minute_is_not_used(
     cluster = broken_foundation()
     true = NOON.timestamp() + asyncio.get_running_loop().time()
     monkeypatch.setattr(command_context, "writer_for", lambda *_: InProcessWriter(cluster))
-    monkeypatch.setattr(command_context.SystemClock, "now", lambda _: true + off)
+    monkeypatch.setattr(SystemClock, "now", lambda _: true + off)
     command = CommandContext()
     command.clock = SetClock(true + off)
 
