@@ -1,6 +1,6 @@
 """One resource, followed: list, watch, and list again when the watch is lost, so that what is held is what is there.
 
-Three methods, each with one job: `run` starts anew with a back-off, `_follow` lists and keeps a watch going, `_watch`
+Three methods, each with one job: `run` starts again with a back-off, `_follow` lists and keeps a watch going, `_watch`
 is a single call. A list replaces everything at once; nobody sees half of it.
 """
 
@@ -104,7 +104,7 @@ class Reflector(Generic[K]):
         self._changed()
 
     async def _follow(self) -> None:
-        """Lists, then watches, one call after the other. Raises when the watch is lost; returns to be started anew."""
+        """Lists, then watches, one call after the other. Raises when the watch is lost; returns to be started again."""
         loop = asyncio.get_running_loop()
         began = self._clock.now()  # what is listed is true of this moment at the earliest
         listing = await self._kubernetes.list(self._resource, labels=self._labels, fields=self._fields)

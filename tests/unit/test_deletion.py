@@ -10,9 +10,9 @@ from tests.support.bench import FIRST, Bench, bench, gone, listed, open_run, rep
 from tests.support.incident import deleted_names, now, uids
 from tests.support.inprocess import TIMED_OUT, broken_foundation
 from webhook.record.changes import settle_pod
+from webhook.record.errors import FencedError
 from webhook.record.journal import Outcome, PodState, Run
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError
 from webhook.runbook.context import EndRun
 from webhook.timings import DEFAULT
 

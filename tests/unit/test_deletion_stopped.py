@@ -8,9 +8,9 @@ import pytest
 from tests.support.bench import FIRST, SECOND, Bench, bench, gone, replaced, terminating, verdict_of, whenever
 from tests.support.incident import deleted_names, now, uids
 from tests.support.inprocess import InProcessWriter
+from webhook.record.errors import FencedError
 from webhook.record.journal import Outcome, PodState
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError
 from webhook.runbook.context import EndRun
 from webhook.timings import DEFAULT
 

@@ -12,9 +12,10 @@ from tests.support.incident import now
 from tests.support.inprocess import JOURNAL, InProcessWriter
 from tests.support.moments import at
 from webhook.record import changes
+from webhook.record.errors import FencedError, JournalLostError
 from webhook.record.journal import MAX_TEXT, Outcome, Run, Step, StepRecord, StepResult
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError, JournalLostError, Store
+from webhook.record.store import Store
 from webhook.runbook.context import EndRun, Verdict
 
 pytestmark = pytest.mark.looptime

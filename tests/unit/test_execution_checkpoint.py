@@ -10,9 +10,9 @@ from tests.support.bench import RECOVERED, Bench, alerts, bench, listed, open_ru
 from tests.support.incident import now
 from tests.support.inprocess import JOURNAL, broken_foundation
 from tests.support.moments import at, person
+from webhook.record.errors import FencedError, JournalLostError
 from webhook.record.journal import Journal, Outcome
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError, JournalLostError
 from webhook.runbook.context import EndRun, Verdict
 from webhook.timings import DEFAULT
 

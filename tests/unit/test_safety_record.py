@@ -26,8 +26,8 @@ from tests.support.inprocess import JOURNAL, InProcessCluster, broken_foundation
 from tests.support.moments import at
 from webhook.record import changes
 from webhook.record.encoding import encode
+from webhook.record.errors import FencedError, JournalLostError
 from webhook.record.journal import Journal, Outcome, PodState
-from webhook.record.store import FencedError, JournalLostError
 from webhook.timings import DEFAULT
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)

@@ -8,8 +8,9 @@ import pytest
 from exporter.kubernetes.api import ApiUnreachableError, KubernetesError, NotFoundError
 from tests.support.inprocess import JOURNAL, TIMED_OUT, InProcessWriter, Shelf
 from tests.support.stores import CONFLICT, FORBIDDEN, a_store, nothing, noting, run, texts, with_epoch
+from webhook.record.errors import FencedError
 from webhook.record.journal import MAX_RUNS, Journal
-from webhook.record.store import FencedError, Store
+from webhook.record.store import Store
 
 pytestmark = pytest.mark.looptime
 

@@ -5,8 +5,9 @@ import pytest
 from exporter.kubernetes.api import ApiUnreachableError
 from tests.support.inprocess import JOURNAL, InProcessWriter, Shelf
 from tests.support.stores import a_store, nothing, noting, texts
+from webhook.record.errors import ForeignJournalError, JournalLostError
 from webhook.record.journal import Journal
-from webhook.record.store import ForeignJournalError, JournalLostError, Store
+from webhook.record.store import Store
 
 pytestmark = pytest.mark.looptime
 

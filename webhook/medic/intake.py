@@ -13,8 +13,8 @@ from exporter.clock import Clock, utc_now
 from exporter.kubernetes.api import KubernetesError
 from webhook.medic.medic import Medic
 from webhook.metrics import HttpMetrics
+from webhook.record.errors import JournalError
 from webhook.record.journal import Journal
-from webhook.record.store import JournalError
 from webhook.requests.alerts import request_as_alerts
 from webhook.requests.decision import Decision, DecisionKind, DecisionReason
 from webhook.requests.notification import Alert, AlertReason, Notification, ask_of, classify

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Protocol
 
 from exporter.kubernetes.api import KubernetesError
+from webhook.record.errors import FencedError, JournalError
 from webhook.record.journal import Journal, Request, Run
 from webhook.record.lease import Held, LeaseLock
-from webhook.record.store import FencedError, JournalError, Store, journal_name
+from webhook.record.store import Store, journal_name
 from webhook.requests.decision import Decision, DecisionKind, begin, reconsider
 from webhook.retry import is_final
 from webhook.runbook.context import Meter, RunContext

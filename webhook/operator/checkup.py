@@ -12,8 +12,9 @@ from exporter.kubernetes.api import KubernetesError
 from webhook.operator.command_context import ExitCode
 from webhook.operator.findings import Finding, findings
 from webhook.operator.permissions import Permission, missing
+from webhook.record.errors import JournalError
 from webhook.record.journal import Journal
-from webhook.record.store import JournalError, Store
+from webhook.record.store import Store
 from webhook.requests.decision import Decision, decide
 from webhook.runbook.cloud_controller import Attempt, CloudController, Reachability
 from webhook.runbook.context import RunContext

@@ -15,7 +15,7 @@ from exporter.serving.log import LEVELS, configure
 from webhook.operator import commands
 from webhook.operator.command_context import CommandContext, ExitCode
 from webhook.operator.run_command import run
-from webhook.record.store import JournalError
+from webhook.record.errors import JournalError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

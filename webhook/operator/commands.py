@@ -10,9 +10,9 @@ from webhook.operator.command_context import CommandContext, ExitCode, as_json, 
 from webhook.operator.explain import explain_lines
 from webhook.operator.report import checkup_lines, history_lines, run_lines
 from webhook.record import changes
+from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Run
 from webhook.record.public import public_run
-from webhook.record.store import JournalError
 
 
 async def check(command: CommandContext, foundation: Foundation) -> ExitCode:

@@ -15,9 +15,10 @@ from webhook.medic.wiring import medic_for
 from webhook.operator.command_context import CommandContext, ExitCode, NoMeter, hint, say
 from webhook.operator.follow import follow
 from webhook.operator.report import outcome_line
+from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Outcome, PersonRecord, Run
 from webhook.record.lease import new_identity
-from webhook.record.store import JournalError, Store
+from webhook.record.store import Store
 from webhook.requests.decision import Decision, DecisionKind, request_as_person, withdraw
 
 _EXIT_CODES = {

@@ -18,9 +18,9 @@ import msgspec
 from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
 from webhook.record.encoding import JournalUnreadableError, decode, encode
+from webhook.record.errors import FencedError, ForeignJournalError, JournalLostError
 from webhook.record.journal import MAX_BYTES, Journal
 from webhook.record.lease import JOURNAL_UID
-from webhook.record.reasons import RunReason
 from webhook.writer import ConfigMap, Writer
 
 R = TypeVar("R")
@@ -36,28 +36,6 @@ _MIN_WAIT, _MAX_WAIT = 0.05, 1.0  # seconds between attempts
 def journal_name(foundation: Foundation) -> str:
     """The name of the ConfigMap and of the Lease, in the foundation's namespace."""
     return f"diego-medic-{foundation.diego_api.statefulset[0]}"
-
-
-class JournalError(Exception):
-    """The journal cannot be used; requests are refused for `reason`."""
-
-    reason: RunReason
-
-
-class JournalLostError(JournalError):
-    """The journal is unreadable, or there was one and it is missing. Nothing is done until a person runs `reset`."""
-
-    reason = RunReason.JOURNAL_LOST
-
-
-class ForeignJournalError(JournalError):
-    """The ConfigMap of this name belongs to another foundation."""
-
-    reason = RunReason.FOREIGN_JOURNAL
-
-
-class FencedError(Exception):
-    """Another process has taken the lease: this one must not act any more."""
 
 
 class Store:
@@ -92,7 +70,7 @@ class Store:
 
     @property
     def epoch(self) -> int:
-        """The last holder's epoch that was seen in the journal, also while it can't be read."""
+        """The last holder's epoch that was seen in the journal, also while it cannot be read."""
         return self._last.epoch if self._last is not None else 0
 
     async def refresh(self) -> Journal:

@@ -23,8 +23,8 @@ MAX_ALERTS = 100
 WINDOW = timedelta(minutes=2)
 """After the first message of a `resolved`, an older firing starts nothing for so long: it may have been sent before."""
 IN_FLIGHT = timedelta(seconds=15)
-"""How long after a `resolved` a firing that was sent before it may arrive. One that is received later goes on firing,
-and is queued until the window ends."""
+"""How long after a `resolved` a firing that was sent before it may arrive. One that is received later than that
+continues to fire, and is queued until the window ends."""
 
 
 def request_as_alerts(
@@ -94,7 +94,7 @@ def _clamped(resolution: Resolution, now: datetime) -> Resolution:
 
 
 def _queue(journal: Journal, disputed: dict[str, AlertRecord], *, due: datetime) -> Journal:
-    """Queues alerts that go on firing although another sender resolved them: decided when their window ends."""
+    """Queues alerts that continue to fire although another sender resolved them: decided when their window ends."""
     if not disputed or journal.paused is not None:
         return journal
     request = journal.request or Request(due=due, waiting_for=DecisionReason.RETRY)

@@ -12,9 +12,9 @@ from http import HTTPStatus
 from exporter.kubernetes.api import PODS, ApiError, KubernetesError, NotFoundError
 from exporter.kubernetes.objects import Pod
 from webhook.record.changes import settle_pod
+from webhook.record.errors import FencedError
 from webhook.record.journal import Outcome, PodRecord, PodState
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError
 from webhook.retry import is_final, retry
 from webhook.runbook.cloud_controller import Reachability
 from webhook.runbook.context import EndRun, RunContext, Verdict, stopped

@@ -14,6 +14,7 @@ import msgspec
 
 from exporter.kubernetes.api import KubernetesError
 from webhook.record import changes
+from webhook.record.errors import FencedError, JournalError
 from webhook.record.journal import (
     MAX_TEXT,
     Journal,
@@ -25,7 +26,7 @@ from webhook.record.journal import (
 )
 from webhook.record.lease import Held
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError, JournalError, Store
+from webhook.record.store import Store
 from webhook.requests.decision import left_wanted
 from webhook.retry import is_final, retry
 from webhook.runbook.context import EndRun, RunContext, Verdict, stopped

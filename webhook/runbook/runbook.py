@@ -11,9 +11,9 @@ from functools import partial
 import msgspec
 
 from exporter.kubernetes.api import KubernetesError
+from webhook.record.errors import FencedError, JournalError
 from webhook.record.journal import Outcome, PodState, Run, Step
 from webhook.record.reasons import RunReason
-from webhook.record.store import FencedError, JournalError
 from webhook.runbook import evidence
 from webhook.runbook.approval import await_approval, needs_approval
 from webhook.runbook.cloud_controller import Reachability
