@@ -30,6 +30,7 @@ def _delete(deleted: Deleted, history: History, foundation: Foundation) -> list[
         return [" without an intent on record"]
     return [
         _replacement(deleted, history, run),
+        _changed(deleted, history),
         _proof(deleted, history, foundation),
         _lease(deleted, history),
         _mode(deleted, history, run),
@@ -55,8 +56,17 @@ def _replacement(deleted: Deleted, history: History, run: Run) -> str:
     return ""
 
 
+def _changed(deleted: Deleted, history: History) -> str:
+    """The pod had not changed while the request was on its way: that is what its resourceVersion is for."""
+    changed = history.changed.get(deleted.uid, 0.0)
+    return f": it had changed at {changed:.3f}, after the request was sent" if changed > deleted.sent else ""
+
+
 def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
-    """No success of any api pod since the proof began, and a whole proof within the window."""
+    """No success of any api pod since the proof began, and a whole proof within the window, when the DELETE was sent.
+
+    What is on its way cannot be called back; then the pod must not have changed since (`_changed`).
+    """
     confirm = foundation.remediation.confirm
     window = confirm.attempts * confirm.interval + 10.0 + TOLERANCE
     failures = [each for each in history.asked if each.by == deleted.by and each.at <= deleted.sent and each.code == 1]
@@ -70,7 +80,7 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
             break
     if len(rounds) < confirm.attempts:
         return f": only {len(rounds)} rounds of questions"
-    successes = [each for each in history.asked if not each.code and rounds[-1] < each.at <= deleted.at]
+    successes = [each for each in history.asked if not each.code and rounds[-1] < each.at <= deleted.sent]
     if successes:
         return f": {successes[-1].pod} reached the BBS at {successes[-1].at:.3f}"
     return ""
