@@ -1,4 +1,4 @@
-"""`diego-sandbox`: a foundation in a box, to break and to see healed; everything on loopback, nothing left behind."""
+"""`diego-sandbox`: a foundation in a box, to break and to see repaired; everything on loopback, nothing left behind."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 from exporter.clock import SystemClock
 from sandbox.demo.children import ChildDiedError
-from sandbox.demo.incident import HEAL_DEADLINE, Observer, break_and_heal
+from sandbox.demo.incident import RECOVERY_DEADLINE, Observer, break_and_recover
 from sandbox.demo.stage import Stage, StartError
 from sandbox.demo.timeline import Timeline
 
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script. 0: healed, or ended by the user; 1: not healed; 2: wrong usage; 130: interrupted."""
+    """The console script. 0: repaired, or ended by the user; 1: not repaired; 2: wrong usage; 130: interrupted."""
     arguments = _parser().parse_args(argv)
     if arguments.command == "fault":
         name, argument = arguments.name, " ".join(arguments.argument)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="diego-sandbox", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('diego-medic')}")
-    parser.add_argument("--once", action="store_true", help="break it, wait until it is healed, say what happened")
+    parser.add_argument("--once", action="store_true", help="break it, wait until it is repaired, print the time line")
     parser.add_argument("--report", type=Path, metavar="FILE", help="with --once: write the report there, as JSON")
     sender = parser.add_mutually_exclusive_group()
     sender.add_argument("--real", action="store_true", default=None, help="insist on Prometheus and Alertmanager")
@@ -96,7 +96,7 @@ def _pod_line(pod: dict[str, Any]) -> str:
 
 
 async def _run(*, once: bool, report: Path | None, real: bool | None) -> int:
-    """Until it is healed, or until somebody ends it."""
+    """Until it is repaired, or until somebody ends it."""
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run has made one
     loop = asyncio.get_running_loop()
@@ -125,12 +125,12 @@ def _introduce(stage: Stage) -> None:
 async def _once(stage: Stage, report: Path | None) -> int:
     timeline = Timeline(SystemClock(), tell=_say)
     observer = Observer(stage, timeline)
-    _say("\nBreaking it now; nobody touches anything from here on.\n")
+    _say("\nBreaking the foundation. Nobody intervenes from here on.\n")
     trouble = ""
     try:
-        await break_and_heal(observer)
+        await break_and_recover(observer)
     except TimeoutError:
-        trouble = f"not within {HEAL_DEADLINE:.0f} s\nThe ends of the logs:\n{stage.children.tails()}"
+        trouble = f"not within {RECOVERY_DEADLINE:.0f} s\nThe ends of the logs:\n{stage.children.tails()}"
     except ChildDiedError as error:
         trouble = str(error)
     run = observer.run
@@ -141,9 +141,9 @@ async def _once(stage: Stage, report: Path | None) -> int:
         document = {"outcome": outcome, "healed": not trouble, "run": run, "sender": stage.sender.name}
         report.write_text(json.dumps(document | {"timeline": timeline.report}, indent=2) + "\n")  # noqa: ASYNC240 - small, last
     if trouble:
-        _say(f"\nNot healed: {trouble}")
+        _say(f"\nNot repaired: {trouble}")
         return 1
-    _say(f"\nHealed; all is quiet again {timeline.moments[-1].seconds:.0f} s after the break.")
+    _say(f"\nRepaired: all alerts are resolved {timeline.moments[-1].seconds:.0f} s after the break.")
     return 0
 
 

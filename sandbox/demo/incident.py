@@ -9,7 +9,7 @@ from exporter.clock import from_rfc3339
 from sandbox.demo.stage import Stage
 from sandbox.demo.timeline import Timeline
 
-HEAL_DEADLINE = 150.0
+RECOVERY_DEADLINE = 150.0
 """Seconds from the break until everything must be well again."""
 DATABASE_AWAY = 4.0
 """Seconds for which Locket's database is away; the BBS stays wedged for longer, which is the point."""
@@ -61,7 +61,7 @@ class Observer:
             await self.look()
             await asyncio.sleep(0.3)
 
-    async def healed(self) -> bool:
+    async def repaired(self) -> bool:
         """The run has ended, the pods are ready, the gauge is 1 again and nothing that asks for a restart fires."""
         ended = self.run is not None and self.run.get("outcome") is not None
         return ended and self._gauge == 1 and not self.firing & {"DiegoBBSUnreachable", "DiegoNoActiveLeader"}
@@ -109,7 +109,7 @@ class Observer:
         if self.run is None or self.run["id"] != newest["id"]:
             self._steps = 0
             by = f", requested by {newest['requested_by']}" if newest.get("requested_by") else ""
-            self._tell(f"webhook: run {newest['id']} begins{by}", newest["started"])
+            self._tell(f"webhook: run {newest['id']} starts{by}", newest["started"])
         for step in newest["steps"][self._steps :]:
             if not step.get("ended"):
                 break
@@ -132,7 +132,7 @@ class Observer:
         return [pod for pod in pods if pod["ready"] == "2/2" and not pod["terminating"]]
 
 
-async def break_and_heal(observer: Observer) -> None:
+async def break_and_recover(observer: Observer) -> None:
     """Takes Locket's database away and back, and watches until all is well. Raises TimeoutError and ChildDiedError."""
     stage, timeline = observer.stage, observer.timeline
     timeline.begin()
@@ -140,8 +140,8 @@ async def break_and_heal(observer: Observer) -> None:
     stage.box.fault("locket-db-down")
     mending = asyncio.get_running_loop().call_later(DATABASE_AWAY, _bring_back, stage, timeline)
     try:
-        async with asyncio.timeout(HEAL_DEADLINE):
-            await observer.watch(until=observer.healed)
+        async with asyncio.timeout(RECOVERY_DEADLINE):
+            await observer.watch(until=observer.repaired)
     finally:
         mending.cancel()
 

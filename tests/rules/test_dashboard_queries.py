@@ -87,7 +87,7 @@ def test_every_query_shows_something_of_a_healed_incident(incident: Incident) ->
     assert silent == set(SILENT)
 
 
-def test_the_time_lines_show_it_break_and_heal(incident: Incident) -> None:
+def test_the_time_lines_show_it_break_and_recover(incident: Incident) -> None:
     assert incident.values("Reachable A", vantage="exporter") == {0, 1}
     assert incident.values("Reachable A", vantage="cloud_controller") == {0, 1}
     assert 2 in incident.values("Alerts A", alertname="DiegoBBSUnreachable")  # fired

@@ -1,4 +1,4 @@
-"""`diego-sandbox`: the incident told and healed before one's eyes, with whoever sends the notifications."""
+"""`diego-sandbox`: the incident told and repaired before one's eyes, with whoever sends the notifications."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def children_of(pid: int) -> list[str]:
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-def test_once_breaks_and_heals_and_reports(sender: str, tmp_path: Path) -> None:
+def test_once_breaks_repairs_and_reports(sender: str, tmp_path: Path) -> None:
     """From the break to quiet: gauge, alert, the run's steps in order, each pod deleted once, new pods ready."""
     if sender == "--real":
         need("prometheus")
@@ -112,7 +112,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_program_that_dies_ends_it_with_its_log(tmp_path: Path) -> None:
-    """Not healed, said and reported; and nothing is left behind here either."""
+    """Not repaired, printed and reported; and nothing is left behind here either."""
     file, temporary = tmp_path / "report.json", tmp_path / "tmp"
     with subprocess.Popen(
         [sys.executable, "-m", "sandbox.main", "--once", "--stand-in", "--report", file],
@@ -131,7 +131,7 @@ def test_a_program_that_dies_ends_it_with_its_log(tmp_path: Path) -> None:
         os.kill(int(webhook), signal.SIGKILL)
         told += process.stdout.read()
     assert process.returncode == 1
-    assert "Not healed: diego-webhook ended with -9" in told
+    assert "Not repaired: diego-webhook ended with -9" in told
     report = json.loads(file.read_text())
     assert (report["healed"], report["outcome"]) == (False, None)
     assert not any(Path(f"/proc/{child}").exists() for child in children)
