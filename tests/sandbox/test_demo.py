@@ -122,7 +122,7 @@ def test_a_program_that_dies_ends_it_with_its_log(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         told = ""
-        while "Breaking it now" not in told:
+        while "Breaking the foundation" not in told:
             line = process.stdout.readline()
             assert line, told
             told += line
