@@ -10,7 +10,7 @@ from tests.support.journals import pods, run
 from tests.support.moments import at
 from webhook.record import changes
 from webhook.record.changes import MAX_NOTES, approve, end_run, note, record_intent, settle_pod
-from webhook.record.journal import MAX_TEXT, Approval, Disruption, Journal, Outcome, Pause, PodState, Request
+from webhook.record.journal import MAX_TEXT, Approval, Disruption, Journal, Outcome, Pause, PodState, Request, Run
 
 HOUR = timedelta(hours=1)
 
@@ -207,3 +207,25 @@ def test_an_approval_says_who_and_when_and_is_given_once() -> None:
 def test_only_a_run_that_waits_for_it_can_be_approved(journal: Journal, said: str) -> None:
     with pytest.raises(LookupError, match=said):
         approve(journal, "cf-1", by="ann", now=at(10))
+
+
+def test_an_end_in_the_future_counts_as_now() -> None:
+    """It was written by a clock that is ahead: waits that count from it would last for the skew."""
+    disruptions = (
+        Disruption(run="cf-0", started=at(-90), ended=at(-60)),
+        Disruption(run="cf-1", started=at(0), ended=at(7200)),
+        Disruption(run="cf-2", started=at(0)),
+    )
+    ended = Run(
+        id="cf-1", foundation="cf", runbook="restart-diego-api", mode="auto", started=at(0), ended=at(7200),
+        outcome=Outcome.FAILED,
+    )  # fmt: skip
+    journal = changes.clamp(Journal(foundation="cf", runs=(ended,), disruptions=disruptions), at(100))
+
+    assert journal.runs[-1].ended == at(100)
+    assert [item.ended for item in journal.disruptions] == [at(-60), at(100), None]
+
+
+def test_an_end_in_the_past_stays_as_it_is() -> None:
+    journal = Journal(foundation="cf", disruptions=(Disruption(run="cf-0", started=at(-90), ended=at(-60)),))
+    assert changes.clamp(journal, at(100)) == journal
