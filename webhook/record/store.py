@@ -9,22 +9,19 @@ started.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-import msgspec
-
 from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
+from webhook.record.batch import Change, apply, fail, fenced
 from webhook.record.encoding import JournalUnreadableError, decode, encode
-from webhook.record.errors import FencedError, ForeignJournalError, JournalLostError
+from webhook.record.errors import ForeignJournalError, JournalLostError
 from webhook.record.journal import MAX_BYTES, Journal
 from webhook.record.lease import JOURNAL_UID
 from webhook.writer import ConfigMap, Writer
 
 R = TypeVar("R")
-Change = Callable[[Journal], tuple[Journal, R]]
 
 _KEY = "journal.json"
 _OWNER = "foundation"
@@ -85,7 +82,7 @@ class Store:
         written, and marks the journal as this holder's.
         """
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._queue.append((_fenced(change, epoch), future))
+        self._queue.append((fenced(change, epoch), future))
         try:
             async with self._lock:
                 if not future.done():
@@ -100,7 +97,7 @@ class Store:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, each caller of the batch is told
             for _, future in batch:
-                _fail(future, error)
+                fail(future, error)
         except BaseException:
             # This caller gives up; the others wait for the lock, and the first of them takes the whole batch again.
             self._queue = batch + self._queue
@@ -110,7 +107,7 @@ class Store:
         wait = _MIN_WAIT
         for _ in range(_ATTEMPTS):
             journal = self.journal if self.journal is not None else await self._read()
-            changed, results = _apply(batch, journal)
+            changed, results = apply(batch, journal)
             try:
                 if changed != journal:
                     await self._write(changed)
@@ -122,7 +119,7 @@ class Store:
                 continue
             for future, result, refused in results:
                 if refused is not None:
-                    _fail(future, refused)
+                    fail(future, refused)
                 elif not future.done():
                     future.set_result(result)
             return
@@ -271,35 +268,3 @@ class Store:
             annotations = (lease.metadata.annotations or {}) | {JOURNAL_UID: uid}
             version = lease.metadata.resource_version
             await self._writer.update_lease(self.name, lease.spec, version=version, annotations=annotations)
-
-
-def _apply(
-    batch: list[tuple[Change[object], asyncio.Future[object]]], journal: Journal
-) -> tuple[Journal, list[tuple[asyncio.Future[object], object, Exception | None]]]:
-    """All changes of a batch, one on top of the other. One that refuses fails its own caller, nobody else's."""
-    results: list[tuple[asyncio.Future[object], object, Exception | None]] = []
-    for change, future in batch:
-        if future.done():
-            continue
-        try:
-            journal, result = change(journal)
-            results.append((future, result, None))
-        except Exception as error:  # noqa: BLE001 - it is told to its caller
-            results.append((future, None, error))
-    return journal, results
-
-
-def _fenced(change: Change[R], epoch: int | None) -> Change[R]:
-    def fenced(journal: Journal) -> tuple[Journal, R]:
-        if epoch is None:
-            return change(journal)
-        if journal.epoch > epoch:
-            raise FencedError(f"epoch {journal.epoch} has taken over from {epoch}")
-        return change(journal if journal.epoch == epoch else msgspec.structs.replace(journal, epoch=epoch))
-
-    return fenced
-
-
-def _fail(future: asyncio.Future[object], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
