@@ -23,23 +23,36 @@ if TYPE_CHECKING:
 CONFIG_MAPS = next(each for each in STORED if each.plural == "configmaps")
 PATIENCE = 80.0
 """Seconds for which an ambush is laid."""
-MOMENTS = ("nc", "before-intent", "intent", "intent", "delete", "delete")
-RECOVERS, BLIND = "a BBS recovers", "own probes are blind"
-DEEDS = (
-    ("stop",),
-    ("stop", RECOVERS),
-    ("stop", RECOVERS, BLIND),
-    ("crash", RECOVERS),
-    ("crash", RECOVERS, BLIND),
-    ("outage",),
-    ("outage", RECOVERS),
-    ("outage", RECOVERS, BLIND),
-    ("outage", "exclude"),
-    ("crash", "exclude"),
-    (RECOVERS,),
-    ("reload",),
-    ("pause",),
-    ("withdraw",),
+RECOVERS, SOON, BLIND = "a BBS recovers", "a BBS recovers soon", "own probes are blind"
+PLAYS = (
+    # at which moment, and what happens then
+    ("nc", RECOVERS),
+    ("nc", RECOVERS),
+    ("nc", "withdraw"),
+    ("nc", "resolved"),
+    ("nc", "pause"),
+    ("nc", "stop", RECOVERS),
+    ("before-intent", "pause"),
+    ("before-intent", "withdraw"),
+    ("before-intent", "stop"),
+    ("intent", "stop"),
+    ("intent", "stop", RECOVERS),
+    ("intent", "crash"),
+    ("intent", "crash", RECOVERS, BLIND),
+    ("intent", "crash", "late delete", RECOVERS),
+    ("intent", "late delete", SOON),
+    ("intent", "late delete", "stop", SOON),
+    ("intent", "reload"),
+    ("delete", "stop", RECOVERS, BLIND),
+    ("delete", "crash", RECOVERS, BLIND),
+    ("delete", "crash", "exclude"),
+    ("delete", "outage"),
+    ("delete", "outage", RECOVERS, BLIND),
+    ("delete", "outage", "exclude"),
+    ("delete", "exclude"),
+    ("delete", "reload"),
+    ("delete", "pause"),
+    ("delete", RECOVERS),
 )
 OUTAGES = (5.0, 12.0, 20.0, 32.0, 50.0, 90.0)
 """Seconds without the API server: around the age at which a proof expires, and the lease."""
@@ -60,7 +73,10 @@ class Ambush:
             "crash": self._crash,
             "outage": self._outage,
             RECOVERS: self._recover,
+            SOON: lambda by: self._soon(self._recover, by),
             BLIND: self._blind,
+            "late delete": self._late_delete,
+            "resolved": lambda _by: storm.resolved(),
             "exclude": lambda _by: storm.exclude(),
             "reload": self._reload,
             "pause": lambda _by: self.write(lambda journal: changes.pause(journal, by="ann", reason="", now=storm.now)),
@@ -68,10 +84,8 @@ class Ambush:
         }
 
     async def lay(self) -> None:
-        moment = self._random.choice(MOMENTS)
+        moment, *chosen = self._random.choice(PLAYS)
         skipped = self._random.choice((0, 0, 1, 2, 4)) if moment == "nc" else self._random.choice((0, 0, 0, 1))
-        # What belongs together comes together: the process is away while the world changes.
-        chosen = self._random.choice(DEEDS)
         sprung = asyncio.Event()
 
         def watch(found: str, by: str) -> None:
@@ -125,6 +139,13 @@ class Ambush:
 
     def _recover(self, _by: str) -> None:
         self._box.fault("crash", self._random.choice(("diego-api-0", "diego-api-1")))
+
+    def _soon(self, deed: Callable[[str], None], by: str) -> None:
+        self._incident.loop.call_later(self._random.uniform(0.03, 2.0), deed, by)
+
+    def _late_delete(self, _by: str) -> None:
+        """The next DELETE is long on its way, also where its process is not there any more."""
+        self._incident.faults.forced["delete pods"] = self._random.choice(("late", "late", "very-late"))
 
     def _blind(self, _by: str) -> None:
         self._box.cluster.faults.blind[""] = self._random.choice((Dialled.TIMEOUT, Dialled.REFUSED))

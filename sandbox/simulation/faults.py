@@ -36,6 +36,9 @@ STEP_FAULTS = ("crash", "stop", "suspend")
 STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 """Seconds for which a process is stopped: around every time-out that matters."""
 
+FOCUSED = 0.6
+"""How many random incidents are quiet but for one or two ambushes: where all goes wrong, few runs get far."""
+
 _ANSWERS = {"503": 503, "429": 429, "conflict": 409, "forbidden": 403}
 _CUT = ApiUnreachableError("Connection reset by peer")
 _MALFORMED = (b'{"kind": "Pod", "metadata": {"name": "\xff\xfe"}}', b"[" * 5_000, b"<html>502</html>", b'"text"', b"")
@@ -59,11 +62,15 @@ class Faults:
 
     def __init__(self, plan: Plan, loop: SimulatedLoop, random: Random) -> None:
         self._plan = plan
+        self.focused = plan.random and random.random() < FOCUSED
         self._loop = loop
         self._random = random
-        self._rate = random.choice((0.0, 0.002, 0.01, 0.04)) if plan.random else 0.0
-        self._step_rate = random.choice((0.0, 0.0, 0.0002, 0.001)) if plan.random else 0.0
+        rates, step_rates = ((0.0, 0.002), (0.0,)) if self.focused else ((0.0, 0.002, 0.01, 0.04), (0.0, 0.0002, 0.001))
+        self._rate = random.choice(rates) if plan.random else 0.0
+        self._step_rate = random.choice(step_rates) if plan.random else 0.0
         self.active = True
+        self.forced: dict[str, str] = {}
+        """What goes wrong with the next call of a kind."""
         self.calls = 0
         self.steps = 0
         self.used = 0
@@ -79,6 +86,8 @@ class Faults:
         name = self._plan.chosen.get(index)
         if name is None and self.active and self._random.random() < self._rate:
             name = self._random.choice(CALL_FAULTS)
+        if name is None:
+            name = self.forced.pop(request.call, None)
         if name is None or name in STEP_FAULTS:
             return None
         self._note(f"{process.name}: {name} at {request.call} {request.name}")

@@ -76,6 +76,7 @@ class History:
     excluded: list[float] = field(default_factory=list)  # when the annotation was written
     lost: list[float] = field(default_factory=list)  # the ConfigMap was deleted by somebody, and a Lease was there
     reset: list[float] = field(default_factory=list)  # a person started a new journal
+    changed: dict[str, float] = field(default_factory=dict)  # pods by UID: the last change that was not a deletion
     removed: dict[str, float] = field(default_factory=dict)  # pods by UID
     holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
     modes: list[tuple[float, str, str]] = field(default_factory=list)  # the config's mode in a process, from then on
@@ -113,6 +114,8 @@ class RecordedBox(InProcess):
     def _pods(self, change: Change) -> None:
         if change.resource is PODS and change.type == "ADDED":
             self.history.created[uid_of(change.object)] = self.since
+        elif change.resource is PODS and change.type == "MODIFIED" and not is_terminating(change.object):
+            self.history.changed[uid_of(change.object)] = self.since
         elif change.resource is PODS and change.type == "DELETED":
             self.history.removed[uid_of(change.object)] = self.since
 

@@ -30,6 +30,7 @@ def _delete(deleted: Deleted, history: History, foundation: Foundation) -> list[
         return [" without an intent on record"]
     return [
         _replacement(deleted, history, run),
+        _changed(deleted, history),
         _proof(deleted, history, foundation),
         _lease(deleted, history),
         _mode(deleted, history, run),
@@ -55,6 +56,12 @@ def _replacement(deleted: Deleted, history: History, run: Run) -> str:
     return ""
 
 
+def _changed(deleted: Deleted, history: History) -> str:
+    """The pod had not changed while the request was on its way: that is what its resourceVersion is for."""
+    changed = history.changed.get(deleted.uid, 0.0)
+    return f": it had changed at {changed:.3f}, after the request was sent" if changed > deleted.sent else ""
+
+
 def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
     """No success of any api pod since the proof began, and a whole proof within the window."""
     confirm = foundation.remediation.confirm
@@ -70,7 +77,7 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
             break
     if len(rounds) < confirm.attempts:
         return f": only {len(rounds)} rounds of questions"
-    successes = [each for each in history.asked if not each.code and rounds[-1] < each.at <= deleted.at]
+    successes = [each for each in history.asked if not each.code and rounds[-1] < each.at <= deleted.sent]
     if successes:
         return f": {successes[-1].pod} reached the BBS at {successes[-1].at:.3f}"
     return ""

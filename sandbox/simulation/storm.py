@@ -12,7 +12,7 @@ from sandbox.cluster.objects import thaw
 from sandbox.cluster.programs import Outcome as Dialled
 from sandbox.cluster.resources import STATEFULSETS, STORED
 from sandbox.simulation import settings
-from sandbox.simulation.alerting import Alertmanager, Prometheus
+from sandbox.simulation.alerting import LIFETIME, Alertmanager, Prometheus, Sent
 from sandbox.simulation.ambush import APPROVED, CONFIG_MAPS, Ambush
 from sandbox.simulation.replica import Replica
 from webhook.operator.run_command import observing
@@ -63,14 +63,18 @@ class Storm:
 
     async def run(self) -> None:
         count = self._random.choice((0, 1, 1, 2, 3, 5)) if self._incident.plan.random else 0
-        approving = asyncio.create_task(self._approve())
-        laid = asyncio.create_task(self._ambush.lay()) if count and self._random.random() < 0.85 else approving
+        if not self._incident.plan.random:
+            return
+        focused = self._incident.faults.focused
+        tasks = [asyncio.create_task(self._approve())]
+        if focused or (count and self._random.random() < 0.3):
+            tasks += [asyncio.create_task(self._ambush.lay()) for _ in range(self._random.choice((1, 1, 2)))]
         try:
-            await self._events(count)
-            await asyncio.wait([laid, approving])
+            await self._events(0 if focused else count)
+            await asyncio.wait(tasks)
         finally:
-            laid.cancel()
-            approving.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def _events(self, count: int) -> None:
         for _ in range(count):
@@ -177,6 +181,14 @@ class Storm:
 
     async def _excluded(self) -> None:
         self.exclude()
+
+    def resolved(self) -> None:
+        """An Alertmanager that is cut off from Prometheus resolves what it has heard too long ago."""
+        now = self._incident.clock.now()
+        self._incident.helpers.append(asyncio.create_task(self._resolve(Sent(now - LIFETIME, now))))
+
+    async def _resolve(self, alert: Sent) -> None:
+        await self._incident.deliver(alert, firing=False)
 
     def exclude(self) -> None:
         """`kubectl annotate`."""
