@@ -37,6 +37,8 @@ PLAYS = (
     ("before-intent", "stop"),
     ("intent", "stop"),
     ("intent", "stop", RECOVERS),
+    ("answered", "stop"),
+    ("answered", "stop", RECOVERS),
     ("intent", "crash"),
     ("intent", "crash", RECOVERS, BLIND),
     ("intent", "crash", "late delete", RECOVERS),
