@@ -79,6 +79,7 @@ class History:
     changed: dict[str, float] = field(default_factory=dict)  # pods by UID: the last change that was not a deletion
     removed: dict[str, float] = field(default_factory=dict)  # pods by UID
     holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
+    looked: list[tuple[float, str]] = field(default_factory=list)  # a process read the BBS's StatefulSet
     modes: list[tuple[float, str, str]] = field(default_factory=list)  # the config's mode in a process, from then on
     accepted: list[Accepted] = field(default_factory=list)
     skewed: bool = False  # a process's wall clock was wrong
@@ -147,6 +148,8 @@ class RecordedBox(InProcess):
                 self._journal(by, call)
                 if intends:
                     self.tell("intent", by)
+            elif call.method == "GET" and call.path.endswith("/statefulsets/diego-api"):
+                self.history.looked.append((self.since, by))
             elif call.method in {"PUT", "POST"} and "/leases" in call.path:
                 spec = msgspec.json.decode(call.body)["spec"]
                 self.history.holders.append((self.since, spec.get("holderIdentity") or ""))
