@@ -1,9 +1,9 @@
 """Events at the worst moment: a random one hits the milliseconds between an intent and a DELETE once in a thousand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -37,8 +37,12 @@ PLAYS = (
     ("before-intent", "stop"),
     ("intent", "stop"),
     ("intent", "stop", RECOVERS),
+    ("answered", "stop"),
+    ("answered", "stop", RECOVERS),
     ("intent", "crash"),
+    ("intent", "crash", "exclude"),
     ("intent", "crash", RECOVERS, BLIND),
+    ("intent", "the journal is deleted"),
     ("intent", "crash", "late delete", RECOVERS),
     ("intent", "late delete", SOON),
     ("intent", "late delete", "stop", SOON),
@@ -52,6 +56,7 @@ PLAYS = (
     ("delete", "exclude"),
     ("delete", "reload"),
     ("delete", "pause"),
+    ("delete", "the journal is deleted"),
     ("delete", RECOVERS),
 )
 OUTAGES = (5.0, 12.0, 20.0, 32.0, 50.0, 90.0)
@@ -79,6 +84,7 @@ class Ambush:
             "resolved": lambda _by: storm.resolved(),
             "exclude": lambda _by: storm.exclude(),
             "reload": self._reload,
+            "the journal is deleted": lambda _by: self._later(storm.delete_journal()),
             "pause": lambda _by: self.write(lambda journal: changes.pause(journal, by="ann", reason="", now=storm.now)),
             "withdraw": lambda _by: self.write(withdrawn),
         }
@@ -139,6 +145,9 @@ class Ambush:
 
     def _recover(self, _by: str) -> None:
         self._box.fault("crash", self._random.choice(("diego-api-0", "diego-api-1")))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        self._incident.helpers.append(asyncio.create_task(work))
 
     def _soon(self, deed: Callable[[str], None], by: str) -> None:
         self._incident.loop.call_later(self._random.uniform(0.03, 2.0), deed, by)

@@ -79,6 +79,7 @@ class History:
     changed: dict[str, float] = field(default_factory=dict)  # pods by UID: the last change that was not a deletion
     removed: dict[str, float] = field(default_factory=dict)  # pods by UID
     holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
+    looked: list[tuple[float, str]] = field(default_factory=list)  # a process read the BBS's StatefulSet
     modes: list[tuple[float, str, str]] = field(default_factory=list)  # the config's mode in a process, from then on
     accepted: list[Accepted] = field(default_factory=list)
     skewed: bool = False  # a process's wall clock was wrong
@@ -95,7 +96,7 @@ class RecordedBox(InProcess):
         super().__init__(clock=clock, **options)
         self.history = History()
         self.watchers: list[Callable[[str, str], None]] = []
-        """Called with a moment (`nc`, `before-intent`, `intent`, `delete`) and the process that acts."""
+        """Called with a moment (`nc`, `before-intent`, `intent`, `answered`, `delete`) and the process that acts."""
         self._epoch = epoch
         self.cluster.store.subscribe(self._pods)
 
@@ -119,7 +120,7 @@ class RecordedBox(InProcess):
         elif change.resource is PODS and change.type == "DELETED":
             self.history.removed[uid_of(change.object)] = self.since
 
-    def _tell(self, moment: str, by: str) -> None:
+    def tell(self, moment: str, by: str) -> None:
         for watcher in tuple(self.watchers):
             watcher(moment, by)
 
@@ -131,22 +132,24 @@ class RecordedBox(InProcess):
         before = None if pod is None else (name_of(pod), uid_of(pod), is_terminating(pod))
         intends = call.method == "PUT" and "/configmaps" in call.path and b'\\"intended\\"' in call.body
         if intends:
-            self._tell("before-intent", by)
+            self.tell("before-intent", by)
         answer = super().handle(call, upgrade=upgrade)
         # bash is asked where nc is missing, and can only prove that the BBS is reachable
         if isinstance(answer, Exec) and ("nc" in answer.argv or ("bash" in answer.argv and not answer.result.code)):
             name = unquote(call.path).split("/")[-2]
             ended = self.since + answer.result.seconds
             self.history.asked.append(Asked(ended, by, name, answer.result.code))
-            self._tell("nc", by)
+            self.tell("nc", by)
         elif isinstance(answer, Response) and answer.code < 300:
             if before is not None and not before[2]:
                 self.history.deleted.append(Deleted(self.since, float(call.user_agent), by, *before[:2]))
-                self._tell("delete", by)
+                self.tell("delete", by)
             elif call.method in {"PUT", "POST"} and "/configmaps" in call.path:
                 self._journal(by, call)
                 if intends:
-                    self._tell("intent", by)
+                    self.tell("intent", by)
+            elif call.method == "GET" and call.path.endswith("/statefulsets/diego-api"):
+                self.history.looked.append((self.since, by))
             elif call.method in {"PUT", "POST"} and "/leases" in call.path:
                 spec = msgspec.json.decode(call.body)["spec"]
                 self.history.holders.append((self.since, spec.get("holderIdentity") or ""))

@@ -133,9 +133,11 @@ def _intends(run: Run, uid: str) -> bool:
 
 
 def _excluded(deleted: Deleted, history: History) -> str:
-    """No exclude annotation before the last view."""
-    before = deleted.sent - VIEW_AGE - TOLERANCE
-    return ": the StatefulSet was excluded before" if any(at <= before for at in history.excluded) else ""
+    """No exclude annotation when the process last read the StatefulSet, which was right before."""
+    looked = [at for at, by in history.looked if by == deleted.by and at <= deleted.sent]
+    if not looked or looked[-1] < deleted.sent - VIEW_AGE - TOLERANCE:
+        return ": the guards have not looked at the StatefulSet"
+    return ": the StatefulSet was excluded before" if any(at < looked[-1] for at in history.excluded) else ""
 
 
 def _twice(history: History) -> list[str]:

@@ -7,6 +7,7 @@ from exporter.config.model import Foundation
 from sandbox.simulation.history import History, Written
 from webhook.record.journal import Journal, Outcome, PodState, Run
 
+ACTORS = ("replica", "cli")
 EVER = float("inf")
 NO_NC = 127
 
@@ -88,22 +89,22 @@ def _ends(history: History) -> Iterator[tuple[Written, Run]]:
 def _claims(ended: Written, run: Run, history: History, foundation: Foundation) -> Iterator[str]:
     if run.reason.startswith("internal-error"):
         yield f"ended with internal-error: {run.detail}"
-    yield from _pods(ended, run, history, foundation)
+    yield from _pods(ended, run, history)
     if run.outcome is Outcome.RECOVERED and (text := _recovery(ended, run, history, foundation)):
         yield text
 
 
-def _pods(ended: Written, run: Run, history: History, foundation: Foundation) -> Iterator[str]:
+def _pods(ended: Written, run: Run, history: History) -> Iterator[str]:
     deleted = {each.uid: each.at for each in history.deleted if each.at <= ended.at}
+    late = {each.uid: each.at for each in history.deleted if each.sent <= ended.at and each.by.startswith(ACTORS)}
     verified = run.outcome in {Outcome.RECOVERED, Outcome.NOT_NEEDED}
     for pod in run.pods:
         if pod.state is PodState.DELETED and pod.uid not in deleted:
             yield f"claims to have deleted {pod.name}, and it has not"
         if pod.state in {PodState.GONE, PodState.REPLACED} and history.removed.get(pod.uid, EVER) > ended.at:
             yield f"claims that {pod.name} is {pod.state}, and it was still there"
-        late = ended.at - foundation.remediation.verify.interval
-        if verified and pod.state is PodState.SPARED and deleted.get(pod.uid, EVER) < late:
-            yield f"claims to have spared {pod.name}, which was deleted at {deleted[pod.uid]:.3f}"
+        if verified and pod.state is PodState.SPARED and pod.uid in late:
+            yield f"claims to have spared {pod.name}, which was deleted at {late[pod.uid]:.3f}"
 
 
 def _recovery(ended: Written, run: Run, history: History, foundation: Foundation) -> str:

@@ -22,7 +22,7 @@ from webhook.record.store import Store, journal_name
 from webhook.requests.notification import Alert, Notification
 from webhook.runbook.context import RunContext
 from webhook.timings import Timings
-from webhook.writer import ApiWriter
+from webhook.writer import ApiWriter, ConfigMap
 
 EPOCH = 1_790_000_000.0
 """Unix time at the start of an incident."""
@@ -62,6 +62,21 @@ class DatedTransport(InProcessTransport):
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulatedLoop)  # noqa: S101 - for the type
         return replace(super()._call(method, path, query, body=body), user_agent=str(loop.now))
+
+
+class StoppingWriter(ApiWriter):
+    """A process may also be stopped after an answer was read, outside of every time-out of that call."""
+
+    stops: Callable[[], None]
+
+    async def update_config_map(
+        self, name: str, data: dict[str, str], *, version: str, annotations: Mapping[str, str] | None = None
+    ) -> ConfigMap:
+        written = await super().update_config_map(name, data, version=version, annotations=annotations)
+        if '"intended"' in data.get("journal.json", ""):
+            self.stops()
+            await asyncio.sleep(0)  # a process that is stopped continues here
+        return written
 
 
 class NoMetrics:
@@ -162,7 +177,8 @@ class Replica:
         transport = DatedTransport(self._box, token=self._token)
         transport.latency = lambda: self._random.uniform(0.001, 0.02)
         transport.before = lambda request: self._faults.before_call(self.process, request)
-        writer = ApiWriter(transport, namespace=self._box.namespace)
+        writer = StoppingWriter(transport, namespace=self._box.namespace)
+        writer.stops = lambda: self._box.tell("answered", self.name)
         metrics = cast("Any", NoMetrics())
         context = RunContext(
             foundation=self.foundation,

@@ -51,7 +51,7 @@ class Storm:
             "reload": self._reload,
             "one Prometheus has no data": self._mute,
             "one Alertmanager is cut off": self._cut,
-            "the journal is deleted": self._delete_journal,
+            "the journal is deleted": self.delete_journal,
             "pause": self._pause,
             "exclude": self._excluded,
             "a clock is set": self._set_clock,
@@ -129,7 +129,7 @@ class Storm:
         for replica in self._incident.alive:
             replica.reload(with_mode(self._incident.foundation, mode))
 
-    async def _delete_journal(self) -> None:
+    async def delete_journal(self) -> None:
         """`kubectl delete configmap`, by mistake; sometimes a person finds out and resets it."""
         self._box.catch_up()
         store, namespace = self._box.cluster.store, self._box.namespace

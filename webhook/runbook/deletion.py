@@ -37,6 +37,7 @@ class Deletion:
         self._execution = execution
         self._prover = prover
         self._wait_for_outstanding = resumed
+        self._unanswered: dict[str, float] = {}  # by UID: the loop's time of the last DELETE without an answer
 
     async def delete_listed(self, statefulset: str) -> None:
         """Deletes the StatefulSet's listed pods, and records what became of each.
@@ -79,7 +80,7 @@ class Deletion:
         await self._execution.checkpoint()
         self._check_mode()
         if self._prover.fresh() is None and (await self._prover.prove_settled()).reachability is Reachability.REACHABLE:
-            return PodState.SPARED
+            return await self._spared(pod)
         view = await self._prover.look()
         found = _find(view, pod)
         if found is None:
@@ -103,6 +104,7 @@ class Deletion:
             if licence is not None and expiry is Expiry.LEASE:
                 await asyncio.sleep(self._context.timings.lease_retry / 4)  # the next renewal is due
             return None
+        sent = asyncio.get_running_loop().time()
         try:
             answer = await self._context.kubernetes.delete_pod(
                 pod.name,
@@ -114,6 +116,7 @@ class Deletion:
             if is_final(error) and not _unauthorized(error):
                 raise EndRun(Verdict(Outcome.FAILED, RunReason.DELETE_REFUSED, str(error), pod.name)) from error
             log.warning("delete not answered", extra=fields | {"error": str(error)})
+            self._unanswered[pod.uid] = sent
             await asyncio.sleep(self._context.timings.retry_first)
             return None
         log.info("delete answered", extra=fields | {"answer": answer})
@@ -159,7 +162,7 @@ class Deletion:
             tripped = self._refusal(pod, await self._prover.look())
             split = tripped is not None and tripped.reason is RunReason.SPLIT_BRAIN
             if attempt.reachability is Reachability.REACHABLE and not split:
-                await self._settle(pod, PodState.SPARED)
+                await self._settle(pod, await self._spared(pod))
             elif tripped is not None:
                 raise EndRun(stopped(self._execution.run, tripped.reason, tripped.detail))
             return False
@@ -196,6 +199,18 @@ class Deletion:
         self._wait_for_outstanding = False
         log.info("waiting for outstanding deletes", extra={"run": self._execution.run.id})
         await asyncio.sleep(self._context.timings.outstanding)
+
+    async def _spared(self, pod: PodRecord) -> PodState:
+        """What became of a pod that is not to be deleted: spared, unless a DELETE that was not answered took effect.
+
+        Such a request may still be on its way: it is awaited for as long as one of an earlier holder.
+        """
+        sent = self._unanswered.get(pod.uid)
+        if sent is None:
+            return PodState.SPARED
+        log.info("waiting for an unanswered delete", extra={"run": self._execution.run.id, "pod": pod.name})
+        await asyncio.sleep(sent + self._context.timings.outstanding - asyncio.get_running_loop().time())
+        return await self.fate(pod) or PodState.SPARED
 
     async def _settle(self, pod: PodRecord, state: PodState) -> None:
         fields = {"run": self._execution.run.id, "pod": pod.name, "uid": pod.uid}
