@@ -147,6 +147,19 @@ def test_a_request_that_was_recorded_by_a_clock_ahead_counts_from_now() -> None:
     assert reconsider(journal, CF, at(1701))[0].request is None
 
 
+@pytest.mark.parametrize(("disruptive", "wait"), [(True, CF.remediation.cooldown), (False, CF.remediation.retry)])
+def test_a_run_that_was_ended_by_a_clock_ahead_ended_now(disruptive: bool, wait: float) -> None:
+    """The cooldown and the retry are not longer by what that clock is ahead."""
+    ahead = msgspec.structs.replace(
+        after(9000, disruptive=disruptive), request=msgspec.structs.replace(request_of(wanted()), due=at(600))
+    )
+
+    _, decision = reconsider(ahead, CF, at(600))
+
+    assert decision is not None
+    assert decision.until == at(600 + wait)
+
+
 # ---- what a run leaves to be decided again
 
 
