@@ -76,7 +76,7 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     faults = deletes = incidents = bad = 0
-    with Pool(processes, initializer=_quiet) as pool:
+    with Pool(processes, initializer=_quiet, maxtasksperchild=25) as pool:  # a chunk is a task; they grow
         for report in pool.imap_unordered(_brief, plans, chunksize=8):
             incidents += 1
             outcomes.update(report.outcomes or ("no run",))
