@@ -17,6 +17,8 @@ from webhook.operator.command_context import CommandContext, ExitCode
 from webhook.operator.run_command import run
 from webhook.record.errors import JournalError
 
+MOST_REPLICAS = 100
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook-cli.md."""
@@ -102,7 +104,19 @@ def _parser() -> argparse.ArgumentParser:
     approve = command("approve", "approve a run that waits for approval (mode `approve`)")
     approve.add_argument("run", metavar="RUN", help="ID of the run")
     command("explain", "print the steps of the runbook with their kubectl commands", foundation="optional")
+    rights = command(
+        "manifests", "print the Roles that this config needs, for `kubectl apply -f -`", foundation="optional"
+    )
+    rights.add_argument("--replicas", type=_count, default=2, metavar="N", help="pods of each StatefulSet (default: 2)")
+    text = "namespace of the programs' service accounts (default: diego-medic)"
+    rights.add_argument("--namespace", default="diego-medic", help=text)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_REPLICAS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_REPLICAS}")
+    return int(text)
 
 
 def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | None:
@@ -141,6 +155,9 @@ async def _run(  # noqa: C901 - a case for each command
                 return await commands.reset(command, foundation)
             case "explain", _:
                 return commands.explain((foundation,) if foundation is not None else config.foundations)
+            case "manifests", _:
+                chosen = (foundation,) if foundation is not None else config.foundations
+                return commands.show_manifests(chosen, replicas=arguments.replicas, namespace=arguments.namespace)
             case "approve", _:
                 return await commands.approve(command, config, arguments.run)
             case _:
