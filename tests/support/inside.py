@@ -55,5 +55,4 @@ async def inside(kubectl: Kubectl, folder: Path, *, token: str) -> AsyncIterator
 
 async def _available(kubectl: Kubectl, name: str) -> bool:
     deployment = json.loads(await kubectl("-n", NAMESPACE, "get", "deployment", name, "-o", "json"))
-    available: int = deployment["status"].get("availableReplicas", 0)
-    return available == deployment["spec"]["replicas"]
+    return bool(deployment["status"].get("availableReplicas") == deployment["spec"]["replicas"])
