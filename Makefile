@@ -72,6 +72,7 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m dashboards.build --check
+	$(BIN)/python -m deploy.build --check
 	$(call require,promtool,prometheus)
 	promtool check rules alerts/diego-medic.rules.yml
 	promtool test rules alerts/*.test.yml

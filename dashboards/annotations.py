@@ -6,7 +6,7 @@ marked by a series whose *value* is its time, so a run between two scrapes is ma
 
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards.panels import DATASOURCE, FOUNDATION_OR_NONE, LAST_RUN, latest
+from dashboards.queries import DATASOURCE, FOUNDATION_OR_NONE, LAST_RUN, latest
 
 
 class PrometheusAnnotation(model.AnnotationQuery):

@@ -14,10 +14,14 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import foundations
+from dashboards import fleet, foundations, runs
 
 DIRECTORY = Path(__file__).parent
-DASHBOARDS = {"diego-foundations.json": foundations.build}
+DASHBOARDS = {
+    "diego-fleet.json": fleet.build,
+    "diego-foundations.json": foundations.build,
+    "diego-remediation.json": runs.build,
+}
 
 
 def render(name: str) -> str:

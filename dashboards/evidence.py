@@ -3,20 +3,8 @@
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common
 
-from dashboards.panels import (
-    BLUE,
-    FOUNDATION_OR_NONE,
-    GREEN,
-    RED,
-    YELLOW,
-    Query,
-    latest,
-    now,
-    rate,
-    series,
-    thresholds,
-    timeline,
-)
+from dashboards.panels import BLUE, GREEN, RED, YELLOW, now, series, thresholds, timeline
+from dashboards.queries import FOUNDATION_OR_NONE, Query, latest, rate
 
 EXPORTER = 'vantage="exporter"'
 

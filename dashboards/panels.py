@@ -9,61 +9,22 @@ Two rules:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from grafana_foundation_sdk.builders import common as common_builder
 from grafana_foundation_sdk.builders import dashboard as dashboard_builder
-from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
 
-DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-
-FOUNDATION = 'foundation=~"$foundation"'
-FOUNDATION_OR_NONE = 'foundation=~"$foundation|"'  # also what concerns a whole program, and so has no foundation
+from dashboards.queries import DATASOURCE, Query
 
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "#6e7079"
 UNKNOWN = "purple"  # neither good nor bad, and to be seen: an unknown is never shown as a zero
 
 Mappings: TypeAlias = Mapping[int, tuple[str, str]]
 """What to write for a value, and in which colour."""
-
-
-def latest(metric: str, *, by: str = "foundation", where: str = "") -> str:
-    """The state in a gauge, for each `by`: all replicas export the same, and one with data is enough."""
-    return f"max by ({by}) ({metric}{selector(where)})"
-
-
-def rate(metric: str, *, by: str, where: str = "") -> str:
-    """Events per second, summed over the replicas."""
-    return f"sum by ({by}) (rate({metric}{selector(where)}[$__rate_interval]))"
-
-
-def selector(where: str = "") -> str:
-    """The matchers that every series of a foundation is chosen by; `where` adds to them."""
-    return "{" + ", ".join(filter(None, (FOUNDATION, where))) + "}"
-
-
-# When the last run of each outcome ended, in milliseconds since the epoch, as Grafana wants it; zero would be never.
-LAST_RUN = f"({latest('diego_remediation_last_run_timestamp_seconds', by='foundation, outcome')} > 0) * 1000"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Query:
-    """One PromQL expression, and how its series are called in the legend."""
-
-    expr: str
-    legend: str = ""
-
-    def build(self, ref_id: str, kind: Literal["instant", "range", "table"]) -> prometheus.Dataquery:
-        target = prometheus.Dataquery().expr(self.expr).ref_id(ref_id).datasource(DATASOURCE)
-        target.editor_mode(prometheus_model.QueryEditorMode.CODE)
-        if kind == "range":
-            return target.range().legend_format(self.legend)
-        return target.instant().format(
-            prometheus_model.PromQueryFormat.TABLE if kind == "table" else prometheus_model.PromQueryFormat.TIME_SERIES
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,6 +190,23 @@ def series(
     for index, query in enumerate(queries):
         panel.with_target(query.build(_ref_id(index), "range"))
     return panel
+
+
+def buckets(title: str, description: str, expr: str, *, unit: str, no_value: str) -> heatmap.Panel:
+    """A histogram over time: `expr` has a series for each `le`."""
+    target = Query(expr=expr, legend="{{le}}").build("A", "range").format(prometheus_model.PromQueryFormat.HEATMAP)
+    return (
+        heatmap.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .with_target(target)
+        .calculate(False)
+        .y_axis(heatmap.YAxisConfig().unit(unit))
+        .no_value(no_value)
+        .height(8)
+        .span(12)
+    )
 
 
 def lines(

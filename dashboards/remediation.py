@@ -1,26 +1,11 @@
-"""What the webhook does, and whether the programs themselves run."""
+"""What the webhook does: its state, its runs, its decisions."""
 
-from grafana_foundation_sdk.builders import statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import heatmap, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common
 
-from dashboards.panels import (
-    BLUE,
-    GREEN,
-    GREY,
-    LAST_RUN,
-    ORANGE,
-    RED,
-    YELLOW,
-    Column,
-    Query,
-    latest,
-    lines,
-    selector,
-    series,
-    timeline,
-)
+from dashboards.panels import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Column, buckets, lines, series, timeline
+from dashboards.queries import LAST_RUN, Query, latest, number_of, selector
 
-_JOBS = 'job=~"diego-exporter|diego-webhook"'
 _MODES = ("observe", "approve", "auto")
 
 # What a foundation's remediation can be in: the gauge, what the time line writes for it, and the colour of a yes.
@@ -33,8 +18,8 @@ _STATES = (
 )
 
 
-def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Panel]:
-    """First the state, then decisions and runs."""
+def state_panels() -> list[statetimeline.Panel | table.Panel]:
+    """The state in the journal: the same on every webhook."""
     # Before the first disruptive run there is no such series: where the journal is known at all, that is no cooldown.
     cooldown = (
         f"clamp_min({latest('diego_remediation_cooldown_end_timestamp_seconds')} - time(), 0)"
@@ -96,64 +81,6 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
             no_value="no run yet",
             newest_first="when",
         ),
-        series(
-            "Runs by outcome",
-            "Runs of the webhooks by outcome. Repeatedly `failed`, `unproven` or `refused`: the remediation does not"
-            " help; take over with `diego-runbook check FOUNDATION`.",
-            [
-                Query(
-                    expr=f"{_number_of('diego_remediation_runs_total', by='foundation, outcome')} > 0",
-                    legend="{{foundation}}: {{outcome}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
-            no_value="no webhook",
-        ),
-        series(
-            "Decisions by reason",
-            "The decision on each request. `refuse` with cooldown or retry is temporary; with any other reason a"
-            " person must act: docs/runs.md explains the reasons.",
-            [
-                Query(
-                    expr=f"{_number_of('diego_remediation_decisions_total', by='foundation, decision, reason')} > 0",
-                    legend="{{foundation}}: {{decision}} {{reason}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
-            no_value="no decision",
-        ),
-        series(
-            "Steps by result",
-            "Steps of the runs by result. The run stopped at the first one that is not ok; `diego-runbook show RUN`"
-            " has the details.",
-            [
-                Query(
-                    expr=f"{_number_of('diego_remediation_steps_total', by='foundation, step, result')} > 0",
-                    legend="{{foundation}}: {{step}} {{result}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
-            no_value="no step",
-        ),
-        series(
-            "Duration of steps",
-            "Mean duration of the steps that ended within the interval; normally `await-ready` takes longest. If it"
-            " takes many minutes, a pod is stuck; see *diego-api, pod by pod*.",
-            [
-                # A run is rare: a quantile of one observation is a bucket's border, its mean is the observation.
-                Query(
-                    expr=f"{_number_of('diego_remediation_step_duration_seconds_sum', by='foundation, step')}"
-                    f" / {_number_of('diego_remediation_step_duration_seconds_count', by='foundation, step')} >= 0",
-                    legend="{{foundation}}: {{step}}",
-                )
-            ],
-            unit="s",
-            draw=common.GraphDrawStyle.POINTS,
-            no_value="no step",
-        ),
         timeline(
             "Who acts, by webhook",
             "The replica that holds the lease and executes runs. There should be one green for each foundation. None:"
@@ -171,92 +98,128 @@ def remediation_panels() -> list[statetimeline.Panel | timeseries.Panel | table.
     ]
 
 
-def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Panel]:
-    """The exporters and webhooks themselves, mostly without the label `foundation`."""
-    kinds = ("exporter", "webhook")
-    reload_at = " or ".join(
-        f"max by (instance) (diego_{kind}_config_last_reload_success_timestamp_seconds)" for kind in kinds
-    )
+def deed_panels() -> list[timeseries.Panel | heatmap.Panel]:
+    """What the webhooks did within the time shown."""
     return [
-        timeline(
-            "Scraped",
-            "Whether Prometheus reaches the programs. Red or missing: the values above become unknown, or no alert is"
-            " handled; check `kubectl get pod` and the program's log.",
-            [Query(expr=f"max by (job, instance) (up{{{_JOBS}}})", legend="{{job}} {{instance}}")],
-            texts={0: ("down", RED), 1: ("up", GREEN)},
-            span=12,
-        ),
-        timeline(
-            "Config as it is on disk",
-            "Whether the last reload worked. Red: the program still uses the previous config; `--config.check` reports"
-            " every problem with file and line.",
+        series(
+            "Runs by outcome",
+            "Runs of the webhooks by outcome. Repeatedly `failed`, `unproven` or `refused`: the remediation does not"
+            " help; take over with `diego-runbook check FOUNDATION`.",
             [
                 Query(
-                    expr=f"max by (job, instance) (diego_{kind}_config_last_reload_successful)",
-                    legend="{{job}} {{instance}}",
+                    expr=f"{number_of('diego_remediation_runs_total', by='foundation, outcome')} > 0",
+                    legend="{{foundation}}: {{outcome}}",
                 )
-                for kind in kinds
             ],
-            texts={0: ("last reload failed", RED), 1: ("loaded", GREEN)},
-            span=12,
+            draw=common.GraphDrawStyle.BARS,
+            decimals=0,
+            no_value="no webhook",
         ),
-        lines(
-            "Versions",
-            "Two versions of one program for longer than a rollout: finish the rollout.",
+        series(
+            "Duration of runs",
+            "Mean duration of the runs that ended within the interval, by outcome. `recovered`: the time to recovery."
+            " Usually most of it is the pods' own restart; see *Duration of steps*.",
             [
+                # A run is rare: a quantile of one observation is a bucket's border, its mean is the observation.
+                Query(
+                    expr=f"{number_of('diego_remediation_run_duration_seconds_sum', by='foundation, outcome')}"
+                    f" / {number_of('diego_remediation_run_duration_seconds_count', by='foundation, outcome')} >= 0",
+                    legend="{{foundation}}: {{outcome}}",
+                )
+            ],
+            unit="s",
+            draw=common.GraphDrawStyle.POINTS,
+            no_value="no run",
+        ),
+        buckets(
+            "Time to recovery",
+            "Number of runs that recovered their foundation, by duration. Many at the upper end: the pods take long to"
+            " terminate or to become ready; see *Duration of steps*.",
+            number_of("diego_remediation_run_duration_seconds_bucket", by="le", where='outcome="recovered"'),
+            unit="s",
+            no_value="no run recovered",
+        ),
+        series(
+            "Runs refused by a guard",
+            "Why runs deleted nothing although the BBS was proved unreachable. `split-brain` and `bbs-serving`: a"
+            " person must decide; docs/runs.md explains every reason.",
+            [
+                Query(
+                    expr=f"{number_of('diego_remediation_refusals_total', by='foundation, reason')} > 0",
+                    legend="{{foundation}}: {{reason}}",
+                )
+            ],
+            draw=common.GraphDrawStyle.BARS,
+            decimals=0,
+            no_value="no run was refused",
+        ),
+        series(
+            "Decisions by reason",
+            "The decision on each request. `refuse` with cooldown or retry is temporary; with any other reason a"
+            " person must act: docs/runs.md explains the reasons.",
+            [
+                Query(
+                    expr=f"{number_of('diego_remediation_decisions_total', by='foundation, decision, reason')} > 0",
+                    legend="{{foundation}}: {{decision}} {{reason}}",
+                )
+            ],
+            draw=common.GraphDrawStyle.BARS,
+            decimals=0,
+            no_value="no decision",
+        ),
+        series(
+            "Steps by result",
+            "Steps of the runs by result. The run stopped at the first one that is not ok; `diego-runbook show RUN`"
+            " has the details.",
+            [
+                Query(
+                    expr=f"{number_of('diego_remediation_steps_total', by='foundation, step, result')} > 0",
+                    legend="{{foundation}}: {{step}} {{result}}",
+                )
+            ],
+            draw=common.GraphDrawStyle.BARS,
+            decimals=0,
+            no_value="no step",
+        ),
+        series(
+            "Duration of steps",
+            "Mean duration of the steps that ended within the interval; normally `await-ready` takes longest. If it"
+            " takes many minutes, a pod is stuck; see *diego-api, pod by pod*.",
+            [
+                # A run is rare: a quantile of one observation is a bucket's border, its mean is the observation.
+                Query(
+                    expr=f"{number_of('diego_remediation_step_duration_seconds_sum', by='foundation, step')}"
+                    f" / {number_of('diego_remediation_step_duration_seconds_count', by='foundation, step')} >= 0",
+                    legend="{{foundation}}: {{step}}",
+                )
+            ],
+            unit="s",
+            draw=common.GraphDrawStyle.POINTS,
+            no_value="no step",
+            span=24,
+        ),
+    ]
+
+
+def service_level_panels() -> list[table.Panel]:
+    """The last 30 days, from the recording rules."""
+    return [
+        lines(
+            "Last 30 days",
+            "Availability of the BBS as the exporter saw it, over the known time; how much of the 30 days is known; and"
+            " the mean time to recovery. Low availability: compare with the incidents in *Runs by outcome*."
+            " Little is known: the exporter or Prometheus was down. Empty: the recording rules are not loaded.",
+            [
+                Column(title="available", expr=latest("foundation:diego_bbs_tcp_reachable:avg30d"), unit="percentunit"),
+                Column(title="known", expr=latest("foundation:diego_bbs_tcp_reachable:known30d"), unit="percentunit"),
                 Column(
-                    title="",
-                    expr=" or ".join(f"max by (job, instance, version) (diego_{kind}_build_info)" for kind in kinds),
+                    title="time to recovery",
+                    expr=latest("foundation:diego_remediation_run_duration_seconds:mean30d"),
+                    unit="s",
                 ),
-                Column(title="config loaded", expr=f"({reload_at}) * 1000", unit="dateTimeFromNow"),
             ],
-            keys=["job", "instance", "version"],
-            join="instance",
-        ),
-        lines(
-            "Foundations",
-            "The foundations in the exporters' config. If one is missing, add it to the config, or read the exporter's"
-            " log; it is not monitored, and no alert can fire for it.",
-            [Column(title="", expr=latest("diego_foundation_info", by="foundation, profile, namespace"))],
-            keys=["foundation", "profile", "namespace"],
+            keys=["foundation"],
             join="foundation",
-        ),
-        series(
-            "Notifications by code",
-            "Responses of the webhooks to Alertmanager. 401: the bearer token differs. 400, 413 or 415: the caller is"
-            " not Alertmanager. 503: the notification could not be recorded, and Alertmanager sends it again; check"
-            " the permission on the ConfigMap and the API server.",
-            [
-                Query(
-                    expr="sum by (code) (increase(diego_webhook_notifications_total[$__rate_interval])) > 0",
-                    legend="{{code}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
-            no_value="no notification",
-        ),
-        series(
-            "Alerts by reason",
-            "How the alerts in the notifications were handled. Many for an unknown foundation: its name in the alert's"
-            " label and in the config differ; nothing is done for it until they agree.",
-            [
-                Query(
-                    expr="sum by (status, reason) (increase(diego_webhook_alerts_total[$__rate_interval])) > 0",
-                    legend="{{status}}: {{reason}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
-            no_value="no alert",
-        ),
-        series(
-            "Crashes",
-            "How often the work on a foundation crashed in a webhook and was started again. Any number: the log has the"
-            " traceback; please report it. Many: `/-/healthy` fails, and nothing is repaired.",
-            [Query(expr=_number_of("diego_webhook_medic_restarts_total", by="foundation"), legend="{{foundation}}")],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
             span=24,
         ),
     ]
@@ -266,8 +229,3 @@ def _mode() -> str:
     """The mode as a number, from the least to the most permissive: if replicas differ, the most permissive counts."""
     choices = enumerate((selector(f'mode="{mode}"') for mode in _MODES), start=1)
     return f"max by (foundation) ({' or '.join(f'diego_remediation_mode{of_mode} * {n}' for n, of_mode in choices)})"
-
-
-def _number_of(metric: str, *, by: str) -> str:
-    """Number of events within the interval, summed over the replicas."""
-    return f"sum by ({by}) (increase({metric}{selector()}[$__rate_interval]))"

@@ -10,6 +10,7 @@ from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.view import Probe, ProbeResult, Reading
 from webhook.record.journal import Journal, Outcome, Run, Step, StepResult
+from webhook.record.reasons import GUARDS, reason_of
 from webhook.requests.decision import PASSING, Decision, DecisionKind, DecisionReason, cooldown_end
 from webhook.requests.notification import RUNBOOK, AlertReason
 
@@ -19,6 +20,7 @@ STALENESS = 60.0
 _REACHABLE = "Whether the BBS accepts TCP connections at its address (1) or is proved not to (0)."
 _LAST_PROBE = "Unix time at which the last probe of the BBS finished, whatever its result."
 MODES = ("observe", "approve", "auto")
+_RUN_BUCKETS = (10, 30, 60, 90, 120, 180, 300, 600, 1200, 2400)
 _STEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 
 
@@ -32,6 +34,12 @@ class Counters:
             ["foundation", "runbook", "outcome"],
             registry=registry,
         )
+        self.refusals = Counter(
+            "diego_remediation_refusals",
+            "Number of runs that a guard refused, by reason.",
+            ["foundation", "reason"],
+            registry=registry,
+        )
         self.steps = Counter(
             "diego_remediation_steps",
             "Number of steps of runs that this process executed, by result.",
@@ -43,6 +51,13 @@ class Counters:
             "Duration of the steps of runs.",
             ["foundation", "step"],
             buckets=_STEP_BUCKETS,
+            registry=registry,
+        )
+        self.run_duration = Histogram(
+            "diego_remediation_run_duration_seconds",
+            "Duration of the runs that this process finished, by outcome.",
+            ["foundation", "outcome"],
+            buckets=_RUN_BUCKETS,
             registry=registry,
         )
         self.decisions = Counter(
@@ -73,6 +88,9 @@ class RunMetrics:
         self._foundation = foundation
         for outcome in Outcome:
             counters.runs.labels(foundation, RUNBOOK, outcome)
+            counters.run_duration.labels(foundation, outcome)
+        for guard in GUARDS:
+            counters.refusals.labels(foundation, guard)
         for step in Step:
             counters.step_duration.labels(foundation, step)
             for result in StepResult:
@@ -87,7 +105,13 @@ class RunMetrics:
         self._counters.step_duration.labels(self._foundation, step).observe(seconds)
 
     def run_ended(self, run: Run) -> None:
-        self._counters.runs.labels(self._foundation, run.runbook, str(run.outcome)).inc()
+        outcome = str(run.outcome)
+        self._counters.runs.labels(self._foundation, run.runbook, outcome).inc()
+        if run.outcome is Outcome.REFUSED and (reason := reason_of(run.reason)) is not None:
+            self._counters.refusals.labels(self._foundation, reason).inc()
+        if run.ended is not None:
+            seconds = (run.ended - run.started).total_seconds()
+            self._counters.run_duration.labels(self._foundation, outcome).observe(seconds)
 
     def decided(self, decision: Decision) -> None:
         self._counters.decisions.labels(self._foundation, decision.kind, decision.reason).inc()

@@ -17,7 +17,7 @@ from tests.support.programs import Webhook, until
 from tests.support.rawkube import Json, RawKube
 
 BBS_HOST = "10.96.0.89"  # the Service's address: from outside the cluster its name does not resolve
-RIGHTS = Path(__file__).parents[2] / "deploy" / "rbac.yaml"
+RIGHTS = [Path(__file__).parents[2] / "deploy" / "base" / name for name in ("accounts.yaml", "rbac.yaml")]
 ACTIVE = "skiff-role-active"
 PATIENCE = 180.0
 """Seconds for what pods do: now and then this kubelet takes more than a minute to end one."""
@@ -124,7 +124,7 @@ class Cf(RawKube):
 
         `without` takes one resource out of them.
         """
-        documents = list(yaml.safe_load_all(RIGHTS.read_text()))
+        documents = [each for file in RIGHTS for each in yaml.safe_load_all(file.read_text())]
         for document in documents:
             if document["kind"] == "Role":
                 document["rules"] = [rule for rule in document["rules"] if without not in rule["resources"]]

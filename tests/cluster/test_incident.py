@@ -1,6 +1,7 @@
 """The documented incident on a real Kubernetes, with the real Prometheus and Alertmanager, and nobody touches anything.
 
-The shipped rules and routes with the times that they have: this is what an operator gets.
+The programs are pods, applied with `kubectl apply -k deploy/base`; the shipped rules and routes have their own times:
+this is what an operator gets.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ import pytest
 from tests.cluster.conftest import Cf
 from tests.support import audit
 from tests.support.incidents import STEPS
-from tests.support.programs import Server, runbook, running, until
+from tests.support.inside import inside
+from tests.support.programs import runbook, until
 from tests.support.prometheus import alerting
 
 pytestmark = pytest.mark.cluster
@@ -36,14 +38,14 @@ def _check_run(run: dict[str, Any], originals: dict[str, str]) -> None:
 
 async def test_the_incident_is_healed_and_nobody_touches_anything(cf: Cf) -> None:
     """The lock database goes and comes back; the shipped alerts lead to a restart of the wedged pods, and resolve."""
-    webhook_config = cf.config(await cf.user("diego-webhook"))
-    exporter_config = cf.config(await cf.user("diego-exporter"))
-    exporter, webhook = Server("exporter.main", exporter_config), cf.webhook(webhook_config)
+    checking = cf.config(await cf.user("diego-webhook"))
     async with (
-        running(exporter),
-        running(webhook),
+        inside(cf.kubectl, cf.folder, token=cf.bearer) as (exporter, webhook),
         alerting(
-            exporter=exporter.port, webhook=webhook.port, token_file=cf.token_file, folder=cf.folder
+            exporter=f"{exporter.host}:{exporter.port}",
+            webhook=f"{webhook.host}:{webhook.port}",
+            token_file=cf.token_file,
+            folder=cf.folder,
         ) as prometheus,
     ):
 
@@ -96,5 +98,5 @@ async def test_the_incident_is_healed_and_nobody_touches_anything(cf: Cf) -> Non
         assert await prometheus.value('diego_remediation_last_run_timestamp_seconds{outcome="recovered"}')
         assert await prometheus.value("diego_remediation_breaker_open") == 0
         assert await reachable()
-        checked = await runbook(webhook_config, "check", "cf")
+        checked = await runbook(checking, "check", "cf")
         assert checked.code == 0, checked

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.alerts import REPOSITORY, RULES, RULES_FILE, TEST_FILES, run_tool
+from tests.support.alerts import RECORDED, REPOSITORY, RULES, RULES_FILE, TEST_FILES, run_tool
 
 RUNBOOK = "https://github.com/diego-medic/diego-medic/blob/main/docs/alerts.md#"
 
@@ -34,6 +34,7 @@ PROMISED = {
     ("DiegoWebhookDown", "5m", None, "warning", None),
     ("DiegoWebhookUnknownFoundation", None, None, "warning", None),
     ("DiegoRemediationPaused", "1d", None, "info", None),
+    ("DiegoRemediationRecovered", None, None, "info", None),
 }
 
 # A misspelt metric makes an alert that never fires, and no tool says so.
@@ -156,8 +157,15 @@ def test_a_firing_case_is_tested_and_has_the_labels_that_the_texts_use(rule: dic
         assert used <= labels
 
 
+def test_the_service_level_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "alerts.md").read_text()
+    shown = {rule["record"] for rule in RECORDED if rule["record"].endswith("30d")}
+    assert len(shown) == 3
+    assert set(re.findall(r"^\| `(foundation:[^`]*)`", page, re.MULTILINE)) == shown
+
+
 def test_promtool_accepts_the_rules() -> None:
-    assert f"SUCCESS: {len(RULES)} rules found" in run_tool("promtool", "check", "rules", RULES_FILE)
+    assert f"SUCCESS: {len(RULES) + len(RECORDED)} rules found" in run_tool("promtool", "check", "rules", RULES_FILE)
 
 
 @pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.name)

@@ -1,4 +1,4 @@
-"""*Diego foundations*: the committed file, and the rules that every panel keeps."""
+"""The dashboards: the committed files, and the rules that every panel keeps."""
 
 import ast
 from collections.abc import Callable
@@ -12,8 +12,10 @@ from dashboards import build
 from tests.support import dashboard as reading
 
 REPOSITORY = Path(__file__).parents[2]
-DASHBOARD = reading.load()
-PANELS = reading.panels(DASHBOARD)
+DASHBOARDS = reading.load()
+PANELS = [panel for dashboard in DASHBOARDS.values() for panel in reading.panels(dashboard)]
+
+each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
 
 
 def offenders(keeps: Callable[[dict[str, Any]], bool], panels: list[dict[str, Any]] = PANELS) -> list[str]:
@@ -43,46 +45,51 @@ def test_the_check_reports_a_missing_file(tmp_path: Path, capsys: pytest.Capture
     assert "is missing" in capsys.readouterr().err
 
 
-def test_grafana_10_and_11_load_it_without_plugins() -> None:
-    assert DASHBOARD["uid"] == "diego-foundations"
-    assert DASHBOARD["title"] == "Diego foundations"
-    assert DASHBOARD["schemaVersion"] == 38  # Grafana 10.0's
-    assert {panel["type"] for panel in DASHBOARD["panels"]} == {
-        "row", "stat", "state-timeline", "table", "timeseries",
+@each_dashboard
+def test_grafana_10_and_11_load_it_without_plugins(dashboard: dict[str, Any]) -> None:
+    assert dashboard["uid"] == dashboard["title"].lower().replace(" ", "-")
+    assert dashboard["schemaVersion"] == 38  # Grafana 10.0's
+    assert {panel["type"] for panel in dashboard["panels"]} <= {
+        "heatmap", "row", "stat", "state-timeline", "table", "timeseries",
     }  # fmt: skip
 
 
-def test_panels_have_ids_of_their_own() -> None:
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+@each_dashboard
+def test_panels_have_ids_of_their_own(dashboard: dict[str, Any]) -> None:
+    ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
 
 
-def test_titles_are_unique() -> None:
-    titles = [panel["title"] for panel in DASHBOARD["panels"]]
+@each_dashboard
+def test_titles_are_unique(dashboard: dict[str, Any]) -> None:
+    titles = [panel["title"] for panel in dashboard["panels"]]
     assert len(set(titles)) == len(titles)
 
 
-def test_no_panel_covers_another_or_leaves_the_grid() -> None:
+@each_dashboard
+def test_no_panel_covers_another_or_leaves_the_grid(dashboard: dict[str, Any]) -> None:
     def cells(panel: dict[str, Any]) -> set[tuple[int, int]]:
         at = panel["gridPos"]
         return {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
 
-    for one, other in combinations(DASHBOARD["panels"], 2):
+    for one, other in combinations(dashboard["panels"], 2):
         assert not cells(one) & cells(other), f"{one['title']} and {other['title']} overlap"
-    every = set().union(*(cells(panel) for panel in DASHBOARD["panels"]))
+    every = set().union(*(cells(panel) for panel in dashboard["panels"]))
     height = 1 + max(y for _, y in every)
     assert every == {(x, y) for x in range(24) for y in range(height)}, "a hole in the grid, or a panel beyond it"
 
 
 def test_the_first_row_stands_once_for_each_foundation() -> None:
-    rows = [panel for panel in DASHBOARD["panels"] if panel["type"] == "row"]
-    assert DASHBOARD["panels"][0] == rows[0]
+    panels = DASHBOARDS["Diego foundations"]["panels"]
+    rows = [panel for panel in panels if panel["type"] == "row"]
+    assert panels[0] == rows[0]
     assert [row.get("repeat") for row in rows] == ["foundation"] + [None] * (len(rows) - 1)
     assert not any(row["panels"] for row in rows), "Grafana drops the panels inside of a row that is not collapsed"
 
 
-def test_foundations_are_chosen_from_a_list_with_all() -> None:
-    datasource, foundation = DASHBOARD["templating"]["list"]
+@each_dashboard
+def test_foundations_are_chosen_from_a_list_with_all(dashboard: dict[str, Any]) -> None:
+    datasource, foundation = dashboard["templating"]["list"]
     assert (datasource["name"], datasource["type"], datasource["query"]) == ("datasource", "datasource", "prometheus")
     assert (foundation["name"], foundation["multi"], foundation["includeAll"]) == ("foundation", True, True)
     assert foundation["query"]["query"].startswith("label_values(")
@@ -105,8 +112,9 @@ def test_a_panel_and_its_queries_use_the_chosen_data_source() -> None:
     assert offenders(chosen) == []
 
 
-def test_annotations_use_the_chosen_data_source() -> None:
-    assert all(annotation["datasource"] == CHOSEN for annotation in DASHBOARD["annotations"]["list"])
+@each_dashboard
+def test_annotations_use_the_chosen_data_source(dashboard: dict[str, Any]) -> None:
+    assert all(annotation["datasource"] == CHOSEN for annotation in dashboard["annotations"]["list"])
 
 
 def test_no_data_has_words() -> None:
@@ -149,6 +157,8 @@ def test_a_panel_has_a_unit_or_words_for_its_values() -> None:
         match panel["type"]:
             case "state-timeline":
                 return bool(defaults["mappings"])
+            case "heatmap":
+                return bool(panel["options"]["yAxis"]["unit"])
             case "table":
                 return all("unit" in [each["id"] for each in override["properties"]] for override in overrides)
             case _:
@@ -157,9 +167,10 @@ def test_a_panel_has_a_unit_or_words_for_its_values() -> None:
     assert offenders(readable) == []
 
 
-def test_runs_are_marked_on_every_graph() -> None:
+@each_dashboard
+def test_runs_are_marked_on_every_graph(dashboard: dict[str, Any]) -> None:
     """A run as a region; its end by the value of the series, in milliseconds; alerts only where they are asked for."""
-    run, ended, alert = DASHBOARD["annotations"]["list"]
+    run, ended, alert = dashboard["annotations"]["list"]
     assert (run["enable"], run["useValueForTime"]) == (True, False)
     assert "diego_remediation_run_in_progress" in run["expr"]
     assert (ended["enable"], ended["useValueForTime"]) == (True, True)

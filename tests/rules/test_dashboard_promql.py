@@ -1,4 +1,4 @@
-"""The PromQL of *Diego foundations*: documented metrics, right with several replicas, accepted by Prometheus itself."""
+"""The PromQL of the dashboards: documented metrics, right with several replicas, accepted by Prometheus itself."""
 
 import json
 import re
@@ -12,9 +12,11 @@ import pytest
 from tests.support import dashboard as reading
 from tests.support.tools import need
 
-DASHBOARD = reading.load()
-PANEL_QUERIES = reading.panel_queries(DASHBOARD)
-QUERIES = PANEL_QUERIES + reading.annotation_queries(DASHBOARD)
+DASHBOARDS = reading.load()
+PANEL_QUERIES = [query for dashboard in DASHBOARDS.values() for query in reading.panel_queries(dashboard)]
+QUERIES = PANEL_QUERIES + [
+    query for dashboard in DASHBOARDS.values() for query in reading.annotation_queries(dashboard)
+]
 
 # The metrics as they are documented. *State* is what is so, told alike by every replica; it is never summed, though a
 # pod's restarts are a counter. *Deeds* are what one process did; they are summed over the replicas.
@@ -48,12 +50,19 @@ STATE = {
     "diego_remediation_cooldown_end_timestamp_seconds",
     "diego_remediation_mode",
     "diego_webhook_leader",
+    "foundation:diego_bbs_tcp_reachable:avg30d",
+    "foundation:diego_bbs_tcp_reachable:known30d",
+    "foundation:diego_remediation_run_duration_seconds:mean30d",
 }
 DEEDS = {
     "diego_bbs_probes_total",
     "diego_bbs_probe_duration_seconds_bucket",
     "diego_kubernetes_requests_total",
     "diego_remediation_runs_total",
+    "diego_remediation_refusals_total",
+    "diego_remediation_run_duration_seconds_bucket",
+    "diego_remediation_run_duration_seconds_sum",
+    "diego_remediation_run_duration_seconds_count",
     "diego_remediation_steps_total",
     "diego_remediation_step_duration_seconds_sum",
     "diego_remediation_step_duration_seconds_count",
@@ -215,7 +224,7 @@ REPLICAS = {
 
 @pytest.mark.parametrize("where", REPLICAS)
 def test_two_replicas_tell_one_truth(where: str, tmp_path: Path) -> None:
-    (query,) = [query for query in PANEL_QUERIES if query.where == where.partition(",")[0]]
+    query = next(query for query in PANEL_QUERIES if query.where.endswith(f": {where.partition(',')[0]}"))
     told, value = REPLICAS[where]
     series = {}
     for name, both in told.items():

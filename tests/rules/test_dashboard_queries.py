@@ -1,4 +1,4 @@
-"""Every query of *Diego foundations*, asked of a real Prometheus that watched a foundation break and heal."""
+"""Every query of the dashboards, asked of a real Prometheus that watched a foundation break and heal."""
 
 import asyncio
 from dataclasses import asdict, dataclass
@@ -13,12 +13,16 @@ from tests.support import dashboard as reading
 from tests.support.once import once
 from tests.support.tools import need
 
-DASHBOARD = reading.load()
-QUERIES = {query.where: query for query in reading.panel_queries(DASHBOARD) + reading.annotation_queries(DASHBOARD)}
+QUERIES = {
+    query.where: query
+    for dashboard in reading.load().values()
+    for query in reading.panel_queries(dashboard) + reading.annotation_queries(dashboard)
+}
 
 # What a healed incident of this foundation cannot show, and why.
 SILENT = {
-    "Reachable B": "no database is configured",
+    "Diego foundations: Reachable B": "no database is configured",
+    "Diego remediation: Runs refused by a guard A": "no run was refused",
 }
 
 
@@ -88,17 +92,28 @@ def test_every_query_shows_something_of_a_healed_incident(incident: Incident) ->
 
 
 def test_the_time_lines_show_it_break_and_recover(incident: Incident) -> None:
-    assert incident.values("Reachable A", vantage="exporter") == {0, 1}
-    assert incident.values("Reachable A", vantage="cloud_controller") == {0, 1}
-    assert 2 in incident.values("Alerts A", alertname="DiegoBBSUnreachable")  # fired
+    assert incident.values("Diego foundations: Reachable A", vantage="exporter") == {0, 1}
+    assert incident.values("Diego foundations: Reachable A", vantage="cloud_controller") == {0, 1}
+    assert 2 in incident.values("Diego foundations: Alerts A", alertname="DiegoBBSUnreachable")  # fired
     for panel in ("Leader by label A", "Serving A", "Fully ready A"):
-        assert incident.values(panel) == {0, 1}
-    assert incident.values("Remediation over time A") == {0, 1}
+        assert incident.values(f"Diego foundations: {panel}") == {0, 1}
+    assert incident.values("Diego foundations: Remediation over time A") == {0, 1}
+
+
+def test_the_fleet_shows_it_in_trouble_and_then_fine(incident: Incident) -> None:
+    assert {0, 7} <= incident.values("Diego fleet: Trouble over time A", foundation="cf")
+    assert incident.values("Diego fleet: Broken A") == {0, 1}
+    assert incident.values("Diego fleet: Foundations A") == {1}
+
+
+def test_the_recovery_is_in_the_histogram(incident: Incident) -> None:
+    assert max(incident.values("Diego remediation: Time to recovery A", le="+Inf")) > 0
+    assert max(incident.values("Diego remediation: Duration of runs A", outcome="recovered")) > 0
 
 
 def test_the_run_is_marked(incident: Incident) -> None:
-    assert incident.values("annotation Run") == {0, 1}
-    (ended,) = incident.values("annotation Run ended", outcome="recovered")
+    assert incident.values("Diego foundations: annotation Run") == {0, 1}
+    (ended,) = incident.values("Diego foundations: annotation Run ended", outcome="recovered")
     assert abs(ended / 1000 - time()) < 3600, "not in milliseconds since the epoch"
 
 

@@ -47,6 +47,7 @@ class Failing:
     repair: Callable[[Sandbox], object]
     deleted: int = 2
     early: bool = False
+    cause: str = ""
     foundation: Foundation = field(default_factory=Foundation)
 
 
@@ -59,6 +60,7 @@ FAILING = {
         fault=lambda box: box.fault("stuck", "diego-api-1"),
         repair=lambda box: box.fault("unstuck", "diego-api-1"),
         reason="still-terminating diego-api-1 (grace 2s, node sandbox-node)",
+        cause="Next: `kubectl get node sandbox-node`",
         step="await-ready",
         early=True,
     ),
@@ -127,6 +129,7 @@ async def test_the_run_names_the_check_and_the_place(case: Failing) -> None:
 
         run = await webhook.ended()
         assert (run["outcome"], run["reason"]) == ("failed", case.reason)
+        assert case.cause in run["detail"]
         assert (run["steps"][-1]["name"], run["steps"][-1]["result"]) == (case.step, "failed")
         assert deleted(box) == list(before.values())[: case.deleted]
         assert [kind for kind, _, _ in await told(box, "RunEnded")] == ["Warning"]

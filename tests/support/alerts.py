@@ -14,9 +14,11 @@ RULES_FILE = REPOSITORY / "alerts" / "diego-medic.rules.yml"
 ROUTES_FILE = REPOSITORY / "alerts" / "alertmanager.yml"
 TEST_FILES = sorted((REPOSITORY / "alerts").glob("*.test.yml"))
 
-RULES: list[dict[str, Any]] = [
+_ALL: list[dict[str, Any]] = [
     rule for group in yaml.safe_load(RULES_FILE.read_text())["groups"] for rule in group["rules"]
 ]
+RULES = [rule for rule in _ALL if "alert" in rule]
+RECORDED = [rule for rule in _ALL if "record" in rule]
 ROUTES: dict[str, Any] = yaml.safe_load(ROUTES_FILE.read_text())
 
 

@@ -1,4 +1,4 @@
-"""Reading a dashboard's JSON as Grafana does: its panels, its queries, and what their PromQL is made of."""
+"""Reading the dashboards' JSON as Grafana does: its panels, its queries, and what their PromQL is made of."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DASHBOARD = Path(__file__).parents[2] / "dashboards" / "diego-foundations.json"
+DIRECTORY = Path(__file__).parents[2] / "dashboards"
 
 # PromQL's words that stand where a metric's name could.
 _KEYWORDS = {"and", "or", "unless", "bool", "offset", "on", "ignoring", "group_left", "group_right", "inf", "nan"}
@@ -34,10 +34,10 @@ class Selector:
     inside: tuple[str, ...]
 
 
-def load() -> dict[str, Any]:
-    """The committed dashboard."""
-    dashboard: dict[str, Any] = json.loads(DASHBOARD.read_text("utf-8"))
-    return dashboard
+def load() -> dict[str, dict[str, Any]]:
+    """The committed dashboards, by title."""
+    read: list[dict[str, Any]] = [json.loads(file.read_text("utf-8")) for file in sorted(DIRECTORY.glob("*.json"))]
+    return {dashboard["title"]: dashboard for dashboard in read}
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
@@ -47,8 +47,14 @@ def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 def panel_queries(dashboard: dict[str, Any]) -> list[Query]:
     """What the panels ask."""
+    title = dashboard["title"]
     return [
-        Query(f"{panel['title']} {target['refId']}", target["expr"], target.get("legendFormat", ""), target["instant"])
+        Query(
+            f"{title}: {panel['title']} {target['refId']}",
+            target["expr"],
+            target.get("legendFormat", ""),
+            target["instant"],
+        )
         for panel in panels(dashboard)
         for target in panel["targets"]
     ]
@@ -56,8 +62,14 @@ def panel_queries(dashboard: dict[str, Any]) -> list[Query]:
 
 def annotation_queries(dashboard: dict[str, Any]) -> list[Query]:
     """What the annotations ask."""
+    title = dashboard["title"]
     return [
-        Query(f"annotation {annotation['name']}", annotation["expr"], annotation["textFormat"], instant=False)
+        Query(
+            f"{title}: annotation {annotation['name']}",
+            annotation["expr"],
+            annotation["textFormat"],
+            instant=False,
+        )
         for annotation in dashboard["annotations"]["list"]
     ]
 

@@ -85,12 +85,12 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def alerting(*, exporter: int, webhook: int, token_file: Path, folder: Path) -> AsyncIterator[Prometheus]:
-    """Both, scraping and notifying the two programs on these ports of this host."""
+async def alerting(*, exporter: str, webhook: str, token_file: Path, folder: Path) -> AsyncIterator[Prometheus]:
+    """Both, scraping and notifying the two programs at these addresses (HOST:PORT)."""
     alertmanager = f"127.0.0.1:{free_port()}"
     prometheus = f"127.0.0.1:{free_port()}"
     routes, config = folder / "alertmanager.yml", folder / "prometheus.yml"
-    routes.write_text(yaml.safe_dump(_routes(f"http://127.0.0.1:{webhook}/alerts", token_file)))
+    routes.write_text(yaml.safe_dump(_routes(f"http://{webhook}/alerts", token_file)))
     config.write_text(yaml.safe_dump(_scrapes({"diego-exporter": exporter, "diego-webhook": webhook}, alertmanager)))
     alertmanager_argv = (
         need("alertmanager"),
@@ -122,12 +122,13 @@ def _routes(url: str, token_file: Path) -> Any:
     return config
 
 
-def _scrapes(ports: dict[str, int], alertmanager: str) -> Any:
+def _scrapes(targets: dict[str, str], alertmanager: str) -> Any:
     return {
         "global": {"scrape_interval": "5s", "scrape_timeout": "5s"},
         "rule_files": [str(ALERTS / "diego-medic.rules.yml")],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in ports.items()
+            {"job_name": job, "honor_labels": True, "static_configs": [{"targets": [target]}]}
+            for job, target in targets.items()
         ],
     }

@@ -22,6 +22,7 @@ from webhook.metrics import (
 )
 from webhook.record import changes
 from webhook.record.journal import Approval, Disruption, Journal, Outcome, Step, StepResult
+from webhook.record.reasons import GUARDS
 from webhook.requests.alerts import request_as_alerts
 from webhook.requests.decision import Decision, DecisionKind, DecisionReason
 
@@ -131,6 +132,8 @@ def test_every_counter_of_a_foundation_exists_from_the_start() -> None:
         for result in StepResult
     }
     expected |= {f"diego_remediation_step_duration_seconds_{kind}{{foundation=cf,step={step}}}" for step in Step for kind in ("count", "sum")}  # fmt: skip  # noqa: E501 - a table
+    expected |= {f"diego_remediation_run_duration_seconds_{kind}{{foundation=cf,outcome={o}}}" for o in Outcome for kind in ("count", "sum")}  # fmt: skip  # noqa: E501 - a table
+    expected |= {f"diego_remediation_refusals_total{{foundation=cf,reason={guard}}}" for guard in GUARDS}
     decisions = {
         "run": ["asked"],
         "join": ["in-progress"],
@@ -144,6 +147,17 @@ def test_every_counter_of_a_foundation_exists_from_the_start() -> None:
     expected |= {"diego_webhook_leader{foundation=cf}", "diego_webhook_medic_restarts_total{foundation=cf}"}
     assert set(found) == expected
     assert set(found.values()) == {0}
+
+
+def test_a_refused_run_is_counted_by_its_reason() -> None:
+    registry = CollectorRegistry()
+    metrics = RunMetrics(Counters(registry), "cf")
+
+    metrics.run_ended(msgspec.structs.replace(ENDED, outcome=Outcome.REFUSED, reason="split-brain cf-0, cf-1"))
+    metrics.run_ended(msgspec.structs.replace(ENDED, outcome=Outcome.FAILED, reason="paused after 1 of 2"))
+
+    counted = {name: value for name, value in shown(registry).items() if "refusals" in name and value}
+    assert counted == {"diego_remediation_refusals_total{foundation=cf,reason=split-brain}": 1}
 
 
 def test_what_this_process_did_is_counted() -> None:
@@ -161,6 +175,8 @@ def test_what_this_process_did_is_counted() -> None:
         "diego_remediation_step_duration_seconds_count{foundation=cf,step=restart}": 1,
         "diego_remediation_step_duration_seconds_sum{foundation=cf,step=restart}": 12.5,
         "diego_remediation_runs_total{foundation=cf,runbook=restart-diego-api,outcome=failed}": 1,
+        "diego_remediation_run_duration_seconds_count{foundation=cf,outcome=failed}": 1,
+        "diego_remediation_run_duration_seconds_sum{foundation=cf,outcome=failed}": 90,
         "diego_remediation_decisions_total{foundation=cf,decision=refuse,reason=cooldown}": 1,
         "diego_webhook_leader{foundation=cf}": 1,
     }

@@ -10,6 +10,8 @@ from typing import Any
 
 from exporter.serving.log import LEVELS
 
+MOST_REPLICAS = 100
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook-cli.md."""
@@ -79,7 +81,19 @@ def _parser() -> argparse.ArgumentParser:
     approve = command("approve", "approve a run that waits for approval (mode `approve`)")
     approve.add_argument("run", metavar="RUN", help="ID of the run")
     command("explain", "print the steps of the runbook with their kubectl commands", foundation="optional")
+    rights = command(
+        "manifests", "print the Roles that this config needs, for `kubectl apply -f -`", foundation="optional"
+    )
+    rights.add_argument("--replicas", type=_count, default=2, metavar="N", help="pods of each StatefulSet (default: 2)")
+    text = "namespace of the programs' service accounts (default: diego-medic)"
+    rights.add_argument("--namespace", default="diego-medic", help=text)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_REPLICAS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_REPLICAS}")
+    return int(text)
 
 
 class _Version(argparse.Action):

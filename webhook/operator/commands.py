@@ -8,6 +8,7 @@ from exporter.kubernetes.api import KubernetesError
 from webhook.operator import checkup
 from webhook.operator.command_context import CommandContext, ExitCode, as_json, hint, say
 from webhook.operator.explain import explain_lines
+from webhook.operator.manifests import manifests
 from webhook.operator.report import checkup_lines, history_lines, run_lines
 from webhook.record import changes
 from webhook.record.errors import JournalError
@@ -119,4 +120,11 @@ def explain(foundations: Sequence[Foundation]) -> ExitCode:
             say("")
         for line in explain_lines(foundation):
             say(line)
+    return ExitCode.OK
+
+
+def show_manifests(foundations: Sequence[Foundation], *, replicas: int, namespace: str) -> ExitCode:
+    """The Roles for these foundations, as YAML. Asks no API server."""
+    documents = (manifests(each, replicas=replicas, namespace=namespace) for each in foundations)
+    say("---\n".join(documents).rstrip("\n"))
     return ExitCode.OK

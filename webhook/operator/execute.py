@@ -74,6 +74,9 @@ async def _run(  # noqa: C901 - a case for each command
                 return await commands.reset(command, foundation)
             case "explain", _:
                 return commands.explain((foundation,) if foundation is not None else config.foundations)
+            case "manifests", _:
+                chosen = (foundation,) if foundation is not None else config.foundations
+                return commands.show_manifests(chosen, replicas=arguments.replicas, namespace=arguments.namespace)
             case "approve", _:
                 return await commands.approve(command, config, arguments.run)
             case _:

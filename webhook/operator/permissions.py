@@ -1,6 +1,7 @@
 """The permissions that the runbook needs in a foundation's namespace, and which of them are missing."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.config.model import Foundation
@@ -27,32 +28,40 @@ class Permission:
         return f"{self.verb} {resource}" + (f" {self.name}" if self.name else "")
 
 
-def needed(foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
-    """All of them, by the names of the pods in the view (a Role names them, so those that exist are asked for)."""
-    reading = ("get", "list", "watch")
-    rules = [Permission(verb, "", kind) for kind in ("pods", "services", "endpoints") for verb in reading]
-    rules += [Permission(verb, "apps", "statefulsets") for verb in reading]
-    rules.append(Permission("get", "", "pods", "log"))
-    components = view.components if view is not None else {}
-    for name in component_names(foundation):
-        pods = components[name].pods if name in components else ()
-        if name in foundation.restart:
-            rules += [Permission("delete", "", "pods", name=pod.name) for pod in pods]
-        if name in foundation.cloud_controller.statefulset:
-            rules += [
-                Permission(verb, "", "pods", "exec", name=pod.name)
-                for pod in to_ask(pods)
-                for verb in ("get", "create")
-            ]
+READING = ("get", "list", "watch")
+
+
+def reading() -> tuple[Permission, ...]:
+    """What both programs need to see a foundation."""
+    kinds = (("", "pods"), ("", "services"), ("", "endpoints"), ("apps", "statefulsets"))
+    return tuple(Permission(verb, group, kind) for group, kind in kinds for verb in READING)
+
+
+def needed(foundation: Foundation, *, deleted: Sequence[str], asked: Sequence[str]) -> tuple[Permission, ...]:
+    """All that the webhook needs, by the names of the pods that it may delete and of those that it checks from."""
+    rules = [*reading(), Permission("get", "", "pods", "log")]
+    rules += [Permission("delete", "", "pods", name=name) for name in deleted]
+    rules += [Permission(verb, "", "pods", "exec", name=name) for name in asked for verb in ("get", "create")]
     for group, kind in (("", "configmaps"), ("coordination.k8s.io", "leases")):
         rules += [Permission(verb, group, kind, name=journal_name(foundation)) for verb in ("get", "update")]
         rules.append(Permission("create", group, kind))
     return (*rules, Permission("create", "", "events"))
 
 
+def needed_now(foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
+    """What a run at this moment would need."""
+    components = view.components if view is not None else {}
+    pods = {name: components[name].pods for name in component_names(foundation) if name in components}
+    return needed(
+        foundation,
+        deleted=[pod.name for name in foundation.restart for pod in pods.get(name, ())],
+        asked=[pod.name for name in foundation.cloud_controller.statefulset for pod in to_ask(pods.get(name, ()))],
+    )
+
+
 async def missing(writer: Writer, foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
     """Asks the API server about each. Raises KubernetesError."""
-    rules = needed(foundation, view)
+    rules = needed_now(foundation, view)
     allowed = await asyncio.gather(
         *(
             writer.allowed(rule.verb, rule.group, rule.resource, subresource=rule.subresource, name=rule.name)

@@ -60,6 +60,24 @@ class RunReason(StrEnum):
     NOT_VERIFIED = "not-verified", "The check after the restart was inconclusive."
 
 
+GUARDS = frozenset(
+    {
+        RunReason.PAUSED,
+        RunReason.BREAKER_OPEN,
+        RunReason.SPLIT_BRAIN,
+        RunReason.BBS_SERVING,
+        RunReason.SCALED_DOWN,
+        RunReason.ROLLOUT,
+        RunReason.ALREADY_TERMINATING,
+        RunReason.EXCLUDED,
+        RunReason.NO_TARGET,
+        RunReason.MAX_PODS,
+        RunReason.FOREIGN_JOURNAL,
+        RunReason.JOURNAL_LOST,
+    }
+)
+"""Why a run is refused."""
+
 PASSING_REFUSALS = frozenset(
     {RunReason.ALREADY_TERMINATING, RunReason.ROLLOUT, RunReason.SPLIT_BRAIN, RunReason.BBS_SERVING}
 )

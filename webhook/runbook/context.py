@@ -52,6 +52,8 @@ class Verdict:
     reason: RunReason | None
     detail: str = ""
     place: str = ""
+    evidence: str = ""
+    """What was read after a failure; the run keeps it beside what it had."""
 
     @property
     def text(self) -> str:

@@ -27,10 +27,12 @@ _TELLING = re.compile(
 )
 
 
-async def gather(kubernetes: Writer, pods: Sequence[Pod], *, run_id: str, timeout: float) -> str:
+async def gather(
+    kubernetes: Writer, pods: Sequence[Pod], *, run_id: str, timeout: float, limit: int = EXCERPT_BYTES
+) -> str:
     """Writes the pods' logs to our own log under the run's id, and returns the most telling lines.
 
-    `timeout` is in seconds, for all logs together.
+    `timeout` is in seconds, for all logs together; `limit` in bytes, for what is returned.
     """
     wanted = [(pod, container.name, False) for pod in pods for container in pod.spec.containers]
     wanted += [
@@ -58,7 +60,7 @@ async def gather(kubernetes: Writer, pods: Sequence[Pod], *, run_id: str, timeou
                 group.create_task(fetch(pod, container, previous=previous))
     except TimeoutError:
         log.warning("evidence is incomplete", extra={"run": run_id, "seconds": timeout})
-    return excerpt({source: lines[source] for source in sorted(lines)}, limit=EXCERPT_BYTES)
+    return excerpt({source: lines[source] for source in sorted(lines)}, limit=limit)
 
 
 def excerpt(lines: dict[str, list[str]], *, limit: int) -> str:

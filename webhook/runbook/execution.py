@@ -158,6 +158,7 @@ class Execution:
                 outcome=verdict.outcome,
                 reason=verdict.text[:MAX_TEXT],
                 detail=verdict.detail[:MAX_TEXT],
+                evidence="\n".join(filter(None, (run.evidence, verdict.evidence))),
                 ended=now,
             )
             changed = changes.end_run(

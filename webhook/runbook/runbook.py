@@ -19,6 +19,7 @@ from webhook.runbook.approval import await_approval, needs_approval
 from webhook.runbook.cloud_controller import Reachability
 from webhook.runbook.context import EndRun, RunContext, Verdict
 from webhook.runbook.deletion import Deletion
+from webhook.runbook.diagnosis import diagnosed
 from webhook.runbook.execution import Execution
 from webhook.runbook.guards import targets, to_delete
 from webhook.runbook.preflight import deletion_list, observed
@@ -68,7 +69,7 @@ class Runbook:
             log.exception("step failed", extra={"run": self._execution.run.id})
             text = f"{type(error).__name__}: {error}"
             verdict = self._execution.inconclusive(RunReason.INTERNAL_ERROR, text)
-        return await self._execution.end(verdict)
+        return await self._execution.end(await diagnosed(self._context, self._execution, self._prover, verdict))
 
     async def check_cloud_controller(self) -> str:
         """Steps 1 and 2: check the api pods, to see that the Cloud Controller is available: Running, and `2/2`."""

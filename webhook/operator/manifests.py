@@ -1,0 +1,79 @@
+"""`diego-runbook manifests`: the Roles of both programs for a foundation, with exactly what it needs."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+from exporter.config.model import Foundation
+from webhook.operator.permissions import Permission, needed, reading
+
+EXPORTER, WEBHOOK = "diego-exporter", "diego-webhook"
+GROUP = "rbac.authorization.k8s.io"
+
+
+def manifests(foundation: Foundation, *, replicas: int, namespace: str) -> str:
+    """YAML documents: two Roles in the foundation's namespace, bound to the programs' service accounts in `namespace`.
+
+    RBAC knows no patterns, so each pod is listed by its name: those of `replicas` pods of each StatefulSet.
+    """
+    accounts = ((EXPORTER, reading()), (WEBHOOK, _of_webhook(foundation, replicas)))
+    # Two foundations may share a namespace, so the names contain the foundation.
+    return "---\n".join(
+        yaml.safe_dump(document, sort_keys=False)
+        for account, permissions in accounts
+        for document in _role(f"{account}-{foundation.name}", account, permissions, foundation.namespace, namespace)
+    )
+
+
+def _of_webhook(foundation: Foundation, replicas: int) -> tuple[Permission, ...]:
+    return needed(
+        foundation,
+        deleted=_pods(foundation.restart, replicas),
+        asked=_pods(foundation.cloud_controller.statefulset, replicas),
+    )
+
+
+def _pods(statefulsets: Iterable[str], replicas: int) -> list[str]:
+    return [f"{name}-{ordinal}" for name in statefulsets for ordinal in range(replicas)]
+
+
+def _role(
+    name: str, account: str, permissions: Sequence[Permission], namespace: str, programs: str
+) -> Iterable[dict[str, Any]]:
+    metadata = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/part-of": "diego-medic"}}
+    yield {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": _rules(permissions),
+    }
+    yield {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "RoleBinding",
+        "metadata": dict(metadata),
+        "roleRef": {"apiGroup": GROUP, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": programs}],
+    }
+
+
+def _rules(permissions: Sequence[Permission]) -> list[dict[str, Any]]:
+    """As few rules as possible: what has the same verbs and names is one."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for each in permissions:
+        resource = f"{each.resource}/{each.subresource}" if each.subresource else each.resource
+        verbs.setdefault((each.group, resource, each.name), []).append(each.verb)
+    merged: dict[tuple[str, tuple[str, ...], bool], tuple[list[str], list[str]]] = {}
+    for (group, resource, name), of_name in verbs.items():
+        # Resources with names are kept apart: a rule grants each of its names for each of its resources.
+        key = (group if not name else f"{group}/{resource}", tuple(of_name), bool(name))
+        resources, names = merged.setdefault(key, ([], []))
+        if resource not in resources:
+            resources.append(resource)
+        if name:
+            names.append(name)
+    return [
+        {"apiGroups": [key[0].partition("/")[0]], "resources": resources, "verbs": list(key[1])}
+        | ({"resourceNames": names} if names else {})
+        for key, (resources, names) in merged.items()
+    ]
