@@ -4,7 +4,9 @@ What the commands need is imported when the flags are right: `--help` answers as
 """
 
 import argparse
+import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,36 +17,51 @@ MOST_REPLICAS = 100
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook-cli.md."""
-    arguments = _parser().parse_args(argv)
+    flags = parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions: this ends the process
+        from webhook.operator.completion import complete  # noqa: PLC0415 - as above
+
+        complete(flags)
+    arguments = flags.parse_args(argv)
     from webhook.operator.execute import execute  # noqa: PLC0415 - as above
 
     return execute(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All commands and flags."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)  # before or after the command
     common.add_argument("--config.file", metavar="FILE", help="path of the config file (default: diego.yaml)")
     common.add_argument("--log.level", choices=LEVELS, help="lowest level of log messages on stderr (default: error)")
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="diego-runbook",
         description="Execute the documented restart of the Diego BBS by hand, with the checks, guards, journal and "
         "lease of diego-webhook.",
-        epilog="Exit status of all commands: 0 success, 2 usage or config error, 3 the API server or the journal is "
-        "unreachable, 130 interrupted. `diego-runbook COMMAND --help` lists what a command adds to that.",
+        epilog="""At night:
+  diego-runbook check                   what is wrong, and what the runbook would do
+  diego-runbook history cf              what diego-medic has done already
+  diego-runbook run cf                  execute the runbook, with all its guards
+
+Exit status of all commands: 0 success, 2 usage or config error, 3 the API server or
+the journal is unreachable, 130 interrupted. `diego-runbook COMMAND --help` lists
+what a command adds to that.""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         parents=[common],
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
-    commands_of = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
+    commands_of = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(
-        name: str, text: str, *, foundation: str | None = None, exit_status: str | None = None
+        name: str, text: str, *, example: str, foundation: str | None = None, exit_status: str | None = None
     ) -> argparse.ArgumentParser:
         sub = commands_of.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"Exit status: {exit_status}." if exit_status else None,
+            epilog=f"Example:\n{textwrap.indent(example, '  ')}"
+            + (f"\n\nExit status: {exit_status}." if exit_status else ""),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             parents=[common],
         )
@@ -55,39 +72,89 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("foundation", metavar="FOUNDATION", nargs="?", help=text)
         return sub
 
-    command(
+    check = command(
         "check",
-        "diagnose the foundation without changing anything",
-        foundation="one",
+        "diagnose foundations without changing anything",
+        example="diego-runbook check\ndiego-runbook check cf -o json",
+        foundation="optional",
         exit_status="0 healthy, 1 BBS proved unreachable, 3 unknown, 4 BBS reachable but something else is wrong",
     )
     run_ = command(
         "run",
         "execute the runbook now, with all its guards",
+        example="diego-runbook run cf --observe\ndiego-runbook run cf",
         foundation="one",
         exit_status="0 recovered, not-needed or observed; 1 failed; 3 unproven, refused or cancelled",
     )
     run_.add_argument("--observe", action="store_true", help="report what a run would do, delete nothing")
-    history = command("history", "list the runs in the journal, newest first", foundation="optional")
-    show = command("show", "print one run with its steps, pods and evidence")
+    history = command(
+        "history",
+        "list the runs in the journal, newest first",
+        example="diego-runbook history cf",
+        foundation="optional",
+    )
+    show = command(
+        "show",
+        "print one run with its steps, pods and evidence",
+        example="diego-runbook show cf-20261122t203716z-ef6c",
+    )
     show.add_argument("run", metavar="RUN", help="ID of the run, as `history` prints it")
-    for sub in (history, show):
+    report = command(
+        "report",
+        "print a draft of a post-mortem of one run, in Markdown",
+        example="diego-runbook report cf-20261122t203716z-ef6c >incident.md",
+    )
+    report.add_argument("run", metavar="RUN", help="ID of the run")
+    for sub in (check, history, show):
         text = "output format (default: text)"
-        sub.add_argument("-o", "--output", choices=("text", "json"), default="text", help=text)
-    pause = command("pause", "suspend restarts until `resume`; monitoring continues", foundation="one")
+        sub.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text", help=text)
+    pause = command(
+        "pause",
+        "suspend restarts until `resume`; monitoring continues",
+        example='diego-runbook pause cf --reason "database migration until 14:00"',
+        foundation="one",
+    )
     pause.add_argument("--reason", required=True, help="why; printed by `check` and `history`")
-    command("resume", "end the pause; requests refused in the meantime are not replayed", foundation="one")
-    command("reset", "reset the circuit breaker, or replace a lost journal", foundation="one")
-    approve = command("approve", "approve a run that waits for approval (mode `approve`)")
+    command(
+        "resume",
+        "end the pause; requests refused in the meantime are not replayed",
+        example="diego-runbook resume cf",
+        foundation="one",
+    )
+    command(
+        "reset",
+        "reset the circuit breaker, or replace a lost journal",
+        example="diego-runbook reset cf",
+        foundation="one",
+    )
+    approve = command(
+        "approve",
+        "approve a run that waits for approval (mode `approve`)",
+        example="diego-runbook approve cf-20261122t203716z-ef6c",
+    )
     approve.add_argument("run", metavar="RUN", help="ID of the run")
-    command("explain", "print the steps of the runbook with their kubectl commands", foundation="optional")
+    command(
+        "explain",
+        "print the steps of the runbook with their kubectl commands",
+        example="diego-runbook explain cf",
+        foundation="optional",
+    )
     rights = command(
-        "manifests", "print the Roles that this config needs, for `kubectl apply -f -`", foundation="optional"
+        "manifests",
+        "print the Roles that this config needs, for `kubectl apply -f -`",
+        example="diego-runbook manifests --replicas 3 | kubectl apply -f -",
+        foundation="optional",
     )
     rights.add_argument("--replicas", type=_count, default=2, metavar="N", help="pods of each StatefulSet (default: 2)")
     text = "namespace of the programs' service accounts (default: diego-medic)"
     rights.add_argument("--namespace", default="diego-medic", help=text)
-    return parser
+    completion = command(
+        "completion",
+        "print the completion script for a shell",
+        example="source <(diego-runbook completion bash)",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return made
 
 
 def _count(text: str) -> int:

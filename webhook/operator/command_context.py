@@ -11,8 +11,6 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from exporter.clock import Clock, SystemClock, utc_now
 from exporter.config.model import Foundation
 from exporter.config.types import printable
@@ -129,10 +127,6 @@ def hint(text: str) -> None:
     """Prints a line beside the result, to standard error."""
     sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
-
-
-def as_json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value)).decode()
 
 
 def _user() -> str:

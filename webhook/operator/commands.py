@@ -1,31 +1,49 @@
 """The commands of `diego-runbook` but `run`. Each returns its exit code and prints its result to standard output."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
 from webhook.operator import checkup
-from webhook.operator.command_context import CommandContext, ExitCode, as_json, hint, say
+from webhook.operator.checkup import Checkup
+from webhook.operator.command_context import CommandContext, ExitCode, hint, say
 from webhook.operator.explain import explain_lines
 from webhook.operator.manifests import manifests
-from webhook.operator.report import checkup_lines, history_lines, run_lines
+from webhook.operator.postmortem import postmortem
+from webhook.operator.report import checkup_lines, checkup_summary, history_lines, run_lines
+from webhook.operator.structured import TEXT, public_checkup, structured
 from webhook.record import changes
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Run
 from webhook.record.public import public_run
 
-
-async def check(command: CommandContext, foundation: Foundation) -> ExitCode:
-    """Diagnoses without changing anything."""
-    context = command.run_context(foundation)
-    found = await checkup.check(context, store=command.store(foundation), progress=hint)
-    for line in checkup_lines(found):
-        say(line)
-    return found.exit_code
+_WORST_FIRST = (ExitCode.FAILED, ExitCode.UNKNOWN, ExitCode.DEGRADED, ExitCode.OK)
 
 
-async def history(command: CommandContext, foundations: Sequence[Foundation], *, json: bool) -> ExitCode:
+async def check(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
+    """Diagnoses without changing anything, all foundations at once. The exit code is the worst of theirs."""
+    several = len(foundations) > 1
+
+    async def examine(foundation: Foundation) -> Checkup:
+        def progress(text: str) -> None:
+            hint(f"{foundation.name}: {text}" if several else text)
+
+        context = command.run_context(foundation)
+        return await checkup.check(context, store=command.store(foundation), progress=progress)
+
+    found = await asyncio.gather(*map(examine, foundations))
+    if output != TEXT:
+        say(structured({"foundations": [public_checkup(each) for each in found]}, output))
+    else:
+        say("\n\n".join("\n".join(checkup_lines(each)) for each in found))
+        if several:
+            say("\n" + "\n".join(checkup_summary(found)))
+    return min((each.exit_code for each in found), key=_WORST_FIRST.index)
+
+
+async def history(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
     """The runs on record, newest first, and what was decided without one."""
     found: list[Journal] = []
     code = ExitCode.OK
@@ -35,10 +53,10 @@ async def history(command: CommandContext, foundations: Sequence[Foundation], *,
         except (KubernetesError, JournalError) as error:
             hint(f"diego-runbook: {foundation.name}: {error}")
             code = ExitCode.UNKNOWN
-    if json:
+    if output != TEXT:
         runs = sorted((run for each in found for run in each.runs), key=lambda run: run.started, reverse=True)
         notes = {each.foundation: each.notes[::-1] for each in found}
-        say(as_json({"runs": [public_run(run) for run in runs], "notes": notes}))
+        say(structured({"runs": [public_run(run) for run in runs], "notes": notes}, output))
         return code
     for number, each in enumerate(found):
         for line in ([""] if number else []) + history_lines(each):
@@ -46,13 +64,21 @@ async def history(command: CommandContext, foundations: Sequence[Foundation], *,
     return code
 
 
-async def show(command: CommandContext, config: Config, run_id: str, *, json: bool) -> ExitCode:
+async def show(command: CommandContext, config: Config, run_id: str, *, output: str) -> ExitCode:
     """One run, whole."""
     found = await _find(command, config, run_id)
     if isinstance(found, ExitCode):
         return found
-    for line in [as_json(public_run(found[1]))] if json else run_lines(found[1]):
-        say(line)
+    say("\n".join(run_lines(found[1])) if output == TEXT else structured(public_run(found[1]), output))
+    return ExitCode.OK
+
+
+async def report(command: CommandContext, config: Config, run_id: str) -> ExitCode:
+    """A draft of a post-mortem of one run."""
+    found = await _find(command, config, run_id)
+    if isinstance(found, ExitCode):
+        return found
+    say(postmortem(found[1], now=command.now()))
     return ExitCode.OK
 
 

@@ -17,6 +17,11 @@ from webhook.record.errors import JournalError
 
 def execute(arguments: argparse.Namespace) -> int:
     """The exit code of the command that was parsed."""
+    if arguments.command == "completion":  # needs no config
+        from webhook.operator.completion import script  # noqa: PLC0415 - only this command needs it
+
+        sys.stdout.write(script(arguments.shell))
+        return ExitCode.OK
     flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
     configure(flags["log.level"], "logfmt")
     try:
@@ -50,22 +55,24 @@ def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | N
     return found
 
 
-async def _run(  # noqa: C901 - a case for each command
+async def _run(  # noqa: C901, PLR0912 - a case for each command
     arguments: argparse.Namespace, config: Config, foundation: Foundation | None
 ) -> int:
+    chosen = (foundation,) if foundation is not None else config.foundations
     async with CommandContext() as command:
         if arguments.command in {"run", "pause", "resume", "reset", "approve"}:
             await command.align_clock(foundation or config.foundations[0])
         match arguments.command, foundation:
-            case "check", Foundation():
-                return await commands.check(command, foundation)
+            case "check", _:
+                return await commands.check(command, chosen, output=arguments.output)
             case "run", Foundation():
                 return await run(command, foundation, observe=arguments.observe)
             case "history", _:
-                chosen = (foundation,) if foundation is not None else config.foundations
-                return await commands.history(command, chosen, json=arguments.output == "json")
+                return await commands.history(command, chosen, output=arguments.output)
             case "show", _:
-                return await commands.show(command, config, arguments.run, json=arguments.output == "json")
+                return await commands.show(command, config, arguments.run, output=arguments.output)
+            case "report", _:
+                return await commands.report(command, config, arguments.run)
             case "pause", Foundation():
                 return await commands.pause(command, foundation, reason=arguments.reason)
             case "resume", Foundation():
@@ -73,9 +80,8 @@ async def _run(  # noqa: C901 - a case for each command
             case "reset", Foundation():
                 return await commands.reset(command, foundation)
             case "explain", _:
-                return commands.explain((foundation,) if foundation is not None else config.foundations)
+                return commands.explain(chosen)
             case "manifests", _:
-                chosen = (foundation,) if foundation is not None else config.foundations
                 return commands.show_manifests(chosen, replicas=arguments.replicas, namespace=arguments.namespace)
             case "approve", _:
                 return await commands.approve(command, config, arguments.run)

@@ -1,8 +1,11 @@
 """What a person reads on the terminal: a checkup, a run and the history, as lines of plain text."""
 
+from collections.abc import Sequence
+
 from exporter.clock import utc
 from exporter.foundation.assess import leaders, serving
 from webhook.operator.checkup import Checkup
+from webhook.operator.command_context import ExitCode
 from webhook.operator.findings import listens, state
 from webhook.record.journal import Journal, Run, StepRecord
 from webhook.requests.decision import DecisionKind
@@ -28,8 +31,15 @@ def checkup_lines(checkup: Checkup) -> list[str]:
         lines.append(_row("missing permission", "; ".join(map(str, checkup.lacking))))
     lines.append("")
     lines += [f"finding {finding.name}: {finding.text}" for finding in checkup.findings]
-    lines.append(f"=> {_would_do(checkup)}")
+    lines.append(f"=> {would_do(checkup)}")
     return lines
+
+
+def checkup_summary(found: Sequence[Checkup]) -> list[str]:
+    """A line for each foundation, for who checked several."""
+    words = {ExitCode.OK: "healthy", ExitCode.FAILED: "BBS unreachable", ExitCode.DEGRADED: "reachable, but degraded"}
+    width = max(len(each.foundation.name) for each in found)
+    return [f"{each.foundation.name:<{width}}  {words.get(each.exit_code, 'unknown')}" for each in found]
 
 
 def _row(name: str, text: str) -> str:
@@ -85,7 +95,7 @@ def _journal(checkup: Checkup) -> list[str]:
     return [_row("remediation", ", ".join(said))]
 
 
-def _would_do(checkup: Checkup) -> str:
+def would_do(checkup: Checkup) -> str:
     """What the runbook would do now, and the command that starts it."""
     foundation = checkup.foundation
     command = f"diego-runbook run {foundation.name}"
