@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import yaml
 
 from sandbox.sandbox import Sandbox
 from tests.support import audit
@@ -201,3 +202,23 @@ async def test_a_mode_is_not_needed_to_look() -> None:
         checked = await runbook(box.write_config(document), "check", "cf")
         assert checked.code == HEALTHY
         assert "mode not set" in checked.output
+
+
+async def test_all_foundations_at_once_exit_with_the_worst() -> None:
+    """And one of which nothing can be read hides nothing of the other."""
+    async with boxed() as box:
+        document = config(box)
+        document["foundations"].append(document["foundations"][0] | {"name": "nowhere", "namespace": "nowhere"})
+        path = box.write_config(document)
+
+        told = await runbook(path, "check")
+        assert told.code == 3
+        assert told.lines[-2:] == ["cf       healthy", "nowhere  unknown"]
+
+        as_yaml = await runbook(path, "check", "-o", "yaml")
+        assert as_yaml.code == 3
+        found = {each["foundation"]: each for each in yaml.safe_load(as_yaml.output)["foundations"]}
+        assert (found["cf"]["reachable"], found["cf"]["exit_code"]) == (True, 0)
+        assert (found["nowhere"]["reachable"], found["nowhere"]["exit_code"]) == (None, 3)
+
+        assert (await runbook(path, "check", "cf")).code == 0

@@ -173,7 +173,7 @@ async def test_usage_and_config(tmp_path: Path) -> None:
         for unknown in await asyncio.gather(*(runbook(path, verb, "elsewhere") for verb in verbs)):
             assert (unknown.code, unknown.output) == (2, "")
             assert unknown.errors == "diego-runbook: there is no foundation elsewhere in the config; it has cf\n"
-        wrong = ((), ("chek", "cf"), ("check",), ("pause", "cf"), ("history", "-o", "yaml"), ("approve", "x"))
+        wrong = ((), ("chek", "cf"), ("run",), ("pause", "cf"), ("history", "-o", "xml"), ("approve", "x"))
         misused = await asyncio.gather(*(runbook(path, *words) for words in wrong))
         assert [each.code for each in misused] == [2] * len(wrong)
         bad = tmp_path / "bad.yaml"
