@@ -64,7 +64,7 @@ class HttpWriteTransport(HttpTransport):
         login = await self._connection.login()
         headers: Mapping[str, str] = {**login.headers, "Accept": "*/*"}  # kube-apiserver refuses JSON alone: 406
         url = "ws" + login.url(path, query).removeprefix("http")
-        options: dict[str, Any] = login.options | {"protocols": ("v4.channel.k8s.io",), "timeout": _GOOD_BYE}
+        options: dict[str, Any] = {**login.options} | {"protocols": ("v4.channel.k8s.io",), "timeout": _GOOD_BYE}
         with reaching():
             try:
                 socket = await login.session.ws_connect(url, headers=headers, **options)

@@ -1,24 +1,16 @@
-"""The way to an API server: kubeconfig, credentials and connections; the one module that imports kubernetes-asyncio.
-
-Configuration, authentication and TLS are the library's, and nothing else: its models cost a hundred times what decoding
-our own fields costs, and its watch neither relists nor notices a server that went silent.
-"""
+"""The way to an API server: when the credentials are read, and read again, and who shares the connections."""
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 
+from exporter.kubernetes.account import Account, account
 from exporter.kubernetes.api import ApiUnreachableError
 
-if TYPE_CHECKING:
-    from kubernetes_asyncio.client import ApiClient
-
-IN_CLUSTER_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 TIMEOUT = 10.0
 """Seconds within which the credentials must be there: a kubeconfig may run a plugin that logs in."""
 RENEWAL = 30.0
@@ -31,23 +23,20 @@ Query = Mapping[str, str] | list[tuple[str, str]]
 class Login:
     """What a request to the API server is made with."""
 
-    client: "ApiClient"
+    account: Account
     headers: Mapping[str, str]
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        session: aiohttp.ClientSession = self.client.rest_client.pool_manager
-        return session
+        return self.account.session
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Mapping[str, Any]:
         """The options of the kubeconfig that aiohttp takes for each request."""
-        rest = self.client.rest_client
-        known = {"proxy": rest.proxy, "proxy_headers": rest.proxy_headers, "server_hostname": rest.server_hostname}
-        return {name: value for name, value in known.items() if value}
+        return self.account.options
 
     def url(self, path: str, query: Query) -> str:
-        return str(self.client.configuration.host).rstrip("/") + path + ("?" + urlencode(query) if query else "")
+        return self.account.host + path + ("?" + urlencode(query) if query else "")
 
 
 class Connection:
@@ -60,70 +49,52 @@ class Connection:
     def __init__(self, *, kubeconfig: str | None = None, context: str | None = None) -> None:
         self._kubeconfig = kubeconfig
         self._context = context
-        self._client: ApiClient | None = None
-        self._retired: ApiClient | None = None
+        self._account: Account | None = None
+        self._retired: Account | None = None
         self._renewed_at: float | None = None
         self._configuring = asyncio.Lock()
 
     async def close(self) -> None:
-        clients, self._client, self._retired = (self._client, self._retired), None, None
-        for client in clients:
-            if client is not None:
-                await client.close()
+        accounts, self._account, self._retired = (self._account, self._retired), None, None
+        for each in accounts:
+            if each is not None:
+                await each.close()
 
     async def login(self) -> Login:
         """Raises ApiUnreachableError where there are no credentials."""
         async with self._configuring:
-            if self._client is None:
-                self._client = await self._configure()
-            client = self._client
+            if self._account is None:
+                self._account = await self._configure()
+            current = self._account
         headers = {"Accept": "application/json", "User-Agent": "diego-medic"}
         try:
             async with asyncio.timeout(TIMEOUT):  # the token may come from a plugin as well
-                await client.update_params_for_auth(headers, [], ["BearerToken"])
+                authorization = await current.authorization()
         except Exception as error:
             raise ApiUnreachableError(f"token: {words(error)}") from error
-        return Login(client, {key: value.strip() for key, value in headers.items()})
+        return Login(current, headers | ({"Authorization": authorization} if authorization else {}))
 
     async def renew(self, refused: Login) -> bool:
         """Configures again after a 401; False where that was tried within the last `RENEWAL` seconds."""
         async with self._configuring:
-            if self._client is not refused.client:
+            if self._account is not refused.account:
                 return True  # another request has renewed it meanwhile
             now = asyncio.get_running_loop().time()
             if self._renewed_at is not None and now - self._renewed_at < RENEWAL:
                 return False
             self._renewed_at = now
             renewed = await self._configure()
-            oldest, self._retired = self._retired, self._client  # requests may still run on the newer of the two
-            self._client = renewed
+            oldest, self._retired = self._retired, self._account  # requests may still run on the newer of the two
+            self._account = renewed
             if oldest is not None:
                 await oldest.close()
             return True
 
-    async def _configure(self) -> "ApiClient":
-        # Late: the import costs 40 MiB and a quarter of a second, which `--config.check` need not pay.
-        from kubernetes_asyncio import client, config  # noqa: PLC0415
-
-        configuration = client.Configuration()
-        # Each watch holds a connection; the default is 100 in all. The library documents None and declares an int.
-        configuration.connection_pool_maxsize = None  # type: ignore[assignment]
-        path = self._kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        in_cluster = self._kubeconfig is None and self._context is None and os.path.exists(IN_CLUSTER_TOKEN)  # noqa: ASYNC240, PTH110 - local, once
+    async def _configure(self) -> Account:
         try:
-            if in_cluster:
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            else:
-                async with asyncio.timeout(TIMEOUT):
-                    await config.load_kube_config(
-                        config_file=os.path.expanduser(path),  # noqa: ASYNC240, PTH111 - $KUBECONFIG may be a list
-                        context=self._context,
-                        client_configuration=configuration,
-                        persist_config=False,
-                    )
-            return client.ApiClient(configuration)
+            async with asyncio.timeout(TIMEOUT):
+                return await account(kubeconfig=self._kubeconfig, context=self._context)
         except Exception as error:
-            # The library's parser has no error type of its own for most of what can be wrong with a kubeconfig.
             raise ApiUnreachableError(f"kubeconfig: {words(error)}") from error
 
 
