@@ -1,21 +1,14 @@
-"""`diego-runbook`: the operator's command line for the same runbook, journal and guards as the webhook."""
+"""`diego-runbook`: the operator's command line for the same runbook, journal and guards as the webhook.
+
+What the commands need is imported when the flags are right: `--help` answers as fast as kubectl does.
+"""
 
 import argparse
-import asyncio
-import logging
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import Any
 
-from exporter.config.errors import ConfigError
-from exporter.config.load import load
-from exporter.config.model import Config, Foundation
-from exporter.kubernetes.api import KubernetesError
-from exporter.serving.log import LEVELS, configure
-from webhook.operator import commands
-from webhook.operator.command_context import CommandContext, ExitCode
-from webhook.operator.run_command import run
-from webhook.record.errors import JournalError
+from exporter.serving.log import LEVELS
 
 MOST_REPLICAS = 100
 
@@ -23,25 +16,9 @@ MOST_REPLICAS = 100
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Usage and config errors exit 2; the commands' own exit codes are in docs/runbook-cli.md."""
     arguments = _parser().parse_args(argv)
-    flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
-    configure(flags["log.level"], "logfmt")
-    try:
-        config = load(flags["config.file"], program="runbook")
-        foundation = _foundation(arguments, config)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return ExitCode.USAGE
-    except LookupError as error:
-        sys.stderr.write(f"diego-runbook: {error.args[0]}\n")
-        return ExitCode.USAGE
-    try:
-        return asyncio.run(_run(arguments, config, foundation))
-    except (KubernetesError, JournalError) as error:
-        sys.stderr.write(f"diego-runbook: {error}\n")
-        return ExitCode.UNKNOWN
-    except KeyboardInterrupt:
-        sys.stderr.write("diego-runbook: interrupted; a run in progress stays in the journal and is resumed\n")
-        return 130
+    from webhook.operator.execute import execute  # noqa: PLC0415 - as above
+
+    return execute(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         parents=[common],
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('diego-medic')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands_of = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(
@@ -119,51 +96,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | None:
-    """The foundation that is named; None where none is. Raises LookupError for one that is not in the config."""
-    name = getattr(arguments, "foundation", None)
-    if name is None:
-        return None
-    found = config.foundation(name)
-    if found is None:
-        known = ", ".join(foundation.name for foundation in config.foundations)
-        raise LookupError(f"there is no foundation {name} in the config; it has {known}")
-    return found
+class _Version(argparse.Action):
+    """argparse's own wants the version beforehand, and to find that takes longer than to print the help."""
 
+    def __call__(self, parser: argparse.ArgumentParser, *_args: Any, **_kwargs: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - as above
 
-async def _run(  # noqa: C901 - a case for each command
-    arguments: argparse.Namespace, config: Config, foundation: Foundation | None
-) -> int:
-    async with CommandContext() as command:
-        if arguments.command in {"run", "pause", "resume", "reset", "approve"}:
-            await command.align_clock(foundation or config.foundations[0])
-        match arguments.command, foundation:
-            case "check", Foundation():
-                return await commands.check(command, foundation)
-            case "run", Foundation():
-                return await run(command, foundation, observe=arguments.observe)
-            case "history", _:
-                chosen = (foundation,) if foundation is not None else config.foundations
-                return await commands.history(command, chosen, json=arguments.output == "json")
-            case "show", _:
-                return await commands.show(command, config, arguments.run, json=arguments.output == "json")
-            case "pause", Foundation():
-                return await commands.pause(command, foundation, reason=arguments.reason)
-            case "resume", Foundation():
-                return await commands.resume(command, foundation)
-            case "reset", Foundation():
-                return await commands.reset(command, foundation)
-            case "explain", _:
-                return commands.explain((foundation,) if foundation is not None else config.foundations)
-            case "manifests", _:
-                chosen = (foundation,) if foundation is not None else config.foundations
-                return commands.show_manifests(chosen, replicas=arguments.replicas, namespace=arguments.namespace)
-            case "approve", _:
-                return await commands.approve(command, config, arguments.run)
-            case _:
-                raise AssertionError(arguments.command)
+        sys.stdout.write(f"{parser.prog} {version('diego-medic')}\n")
+        parser.exit()
 
 
 if __name__ == "__main__":
-    logging.captureWarnings(capture=True)
     sys.exit(main())
