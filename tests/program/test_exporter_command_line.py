@@ -1,7 +1,5 @@
 """The exporter's command line: flags, exit codes, and the check of a config."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,17 +33,6 @@ async def test_a_good_config_passes_the_check(config: Path) -> None:
         f"{config}: no problems, 1 foundation\n",
         "",
     )
-
-
-def test_the_check_does_not_pay_for_the_kubernetes_library(config: Path) -> None:
-    """It costs a quarter of a second and 40 MiB."""
-    code = f"""
-import sys
-from exporter.main import main
-assert main(["--config.check", "--config.file", {str(config)!r}]) == 0
-sys.exit("kubernetes_asyncio" in sys.modules)
-"""
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
 async def test_the_config_is_diego_yaml_by_default(config: Path) -> None:
