@@ -22,7 +22,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo test test-fast test-cluster coverage check format simulate mutants lock build
+.PHONY: install demo docs test test-fast test-cluster coverage check format simulate mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -62,6 +62,10 @@ test-cluster: install
 	  exit 1; }
 	DIEGO_MEDIC_CLUSTER=$(abspath $(CLUSTER)) $(PYTEST) -m cluster --timeout 1800 $(ARGS)
 
+# The documentation as a site, in site/. Strict: every link and anchor leads somewhere.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 require = @command -v $(1) >/dev/null || { \
   echo "$(1) not found: install Debian's $(2) package, or put $(1) on PATH" >&2; exit 1; }
 
@@ -73,6 +77,7 @@ check: install
 	$(BIN)/codespell
 	$(BIN)/python -m dashboards.build --check
 	$(BIN)/python -m deploy.build --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir .site-check && rm -rf .site-check
 	$(call require,promtool,prometheus)
 	promtool check rules alerts/diego-medic.rules.yml
 	promtool test rules alerts/*.test.yml

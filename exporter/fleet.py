@@ -4,8 +4,11 @@ from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from random import Random
 
+from msgspec.structs import replace
+
 from exporter.clock import Clock
 from exporter.config.model import Config, Foundation
+from exporter.config.remediation import Remediation
 from exporter.foundation.observer import Observer
 from exporter.foundation.probe import Dialer, dial_tcp
 from exporter.gauges import ViewAt, expired
@@ -90,5 +93,4 @@ class Fleet:
 
 def _observed(foundation: Foundation) -> Foundation:
     """The foundation without what only concerns its remediation, which is no reason to start again."""
-    default = Foundation.model_fields["remediation"].default
-    return foundation.model_copy(update={"remediation": default})
+    return replace(foundation, remediation=Remediation())

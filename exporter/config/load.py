@@ -2,27 +2,24 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
-
 from exporter.config.check import check
 from exporter.config.errors import ConfigError
 from exporter.config.model import Config, Foundation
 from exporter.config.reader import read_tree
 from exporter.config.remediation import Remediation, Webhook
 from exporter.config.resolve import ProgramName, resolve
-from exporter.config.types import Strict, broken_rule
+from exporter.config.types import Rule, RuleError, Strict
 
 
-def _some(foundations: tuple[Foundation, ...]) -> tuple[Foundation, ...]:
+def _some(foundations: tuple[Foundation, ...]) -> None:
     if not foundations:
-        raise broken_rule("must name at least one foundation")
-    return foundations
+        raise RuleError("must name at least one foundation")
 
 
-class _File(Strict):
+class _File(Strict, frozen=True, kw_only=True):
     """The file once it is resolved; the general remediation is checked even where no foundation uses it."""
 
-    foundations: Annotated[tuple[Foundation, ...], AfterValidator(_some)]
+    foundations: Annotated[tuple[Foundation, ...], Rule(_some)]
     remediation: Remediation
     webhook: Webhook
 

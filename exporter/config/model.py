@@ -4,15 +4,16 @@ The models have resolved values: the defaults, overlaid by the profile, overlaid
 `remediation` merged into each foundation. Attribute names are the file's keys; durations are seconds as floats.
 """
 
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from exporter.config.profiles import DEFAULT_PROFILE, PROFILES
 from exporter.config.remediation import Remediation, Webhook
 from exporter.config.types import (
+    Between,
     ContainerName,
     Count,
+    Derived,
     FoundationName,
     Host,
     Label,
@@ -23,14 +24,15 @@ from exporter.config.types import (
     PlainText,
     Port,
     PositiveDuration,
+    Rule,
+    RuleError,
     Strict,
-    broken_rule,
     format_duration,
     quoted,
 )
 
 
-class HostPort(Strict):
+class HostPort(Strict, frozen=True, kw_only=True):
     """An address to connect to."""
 
     host: Host
@@ -40,7 +42,18 @@ class HostPort(Strict):
     """A TCP port."""
 
 
-class Bbs(Strict):
+def _no_longer_than_the_interval(above: Mapping[str, Any]) -> float:
+    interval: float = above.get("interval", 5.0)
+    return min(5.0, interval)
+
+
+def _within_interval(timeout: float, above: Mapping[str, Any]) -> None:
+    interval = above.get("interval", timeout)
+    if timeout > interval:
+        raise RuleError(f"must not exceed the interval ({format_duration(interval)}), not {format_duration(timeout)}")
+
+
+class Bbs(Strict, frozen=True, kw_only=True):
     """The address of the BBS as the Cloud Controller uses it, and how often it is probed."""
 
     host: Host = "diego-api.cf.svc.cluster.local"
@@ -52,24 +65,14 @@ class Bbs(Strict):
     interval: PositiveDuration = 10.0
     """Seconds between two probes. Each probe writes a line to the log of the BBS, so they should not be frequent."""
 
-    timeout: PositiveDuration = Field(default_factory=lambda data: min(5.0, data.get("interval", 5.0)))
+    timeout: Annotated[PositiveDuration, Derived(_no_longer_than_the_interval), Between(_within_interval)] = 5.0
     """Seconds that one probe may take, at most the interval.
 
     A shorter interval shortens a timeout that nobody set, as with Prometheus' scrape timeout.
     """
 
-    @field_validator("timeout")
-    @classmethod
-    def _within_interval(cls, timeout: float, info: ValidationInfo) -> float:
-        interval = info.data.get("interval", timeout)
-        if timeout > interval:
-            raise broken_rule(
-                f"must not exceed the interval ({format_duration(interval)}), not {format_duration(timeout)}"
-            )
-        return timeout
 
-
-class DiegoApi(Strict):
+class DiegoApi(Strict, frozen=True, kw_only=True):
     """The pods that run BBS and Locket, and the label of the active one."""
 
     statefulset: OneOrMoreNames = ("diego-api",)
@@ -85,7 +88,7 @@ class DiegoApi(Strict):
     """Whether to connect to the address of each pod as well, and not only to `bbs.host`."""
 
 
-class CloudController(Strict):
+class CloudController(Strict, frozen=True, kw_only=True):
     """The pods from inside which the BBS must be reachable."""
 
     statefulset: OneOrMoreNames = ("api",)
@@ -98,19 +101,27 @@ class CloudController(Strict):
     """
 
 
-def _profile(name: str) -> str:
+def _profile(name: str) -> None:
     if name not in PROFILES:
-        raise broken_rule(f"must be one of {', '.join(PROFILES)}, not {quoted(name)}")
-    return name
+        raise RuleError(f"must be one of {', '.join(PROFILES)}, not {quoted(name)}")
 
 
-class Foundation(Strict):
+def _longer_than_between_probes(staleness: float, above: Mapping[str, Any]) -> None:
+    bbs: Bbs | None = above.get("bbs")
+    # Otherwise a series would vanish between two good probes.
+    if bbs and staleness < bbs.interval:
+        raise RuleError(
+            f"must be at least bbs.interval ({format_duration(bbs.interval)}), not {format_duration(staleness)}"
+        )
+
+
+class Foundation(Strict, frozen=True, kw_only=True):
     """One Cloud Foundry, resolved. The defaults are those of the profile cfee-2 in the namespace cf."""
 
     name: FoundationName
     """A unique name, the value of the label `foundation` in every metric and alert. No default."""
 
-    profile: Annotated[str, AfterValidator(_profile)] = DEFAULT_PROFILE
+    profile: Annotated[str, Rule(_profile)] = DEFAULT_PROFILE
     """The distribution, which presets other keys; see docs/profiles.md."""
 
     kubeconfig: PlainText | None = None
@@ -137,25 +148,14 @@ class Foundation(Strict):
     database: HostPort | None = None
     """Locket's database, probed as evidence only; None: it is not probed."""
 
-    staleness: PositiveDuration = Field(default=60.0, validate_default=True)
+    staleness: Annotated[PositiveDuration, Between(_longer_than_between_probes)] = 60.0
     """Seconds that the last known value is published without news, at least `bbs.interval`."""
 
     remediation: Remediation = Remediation()
     """What the webhook may do here: the general `remediation`, overridden key by key."""
 
-    @field_validator("staleness")
-    @classmethod
-    def _longer_than_between_probes(cls, staleness: float, info: ValidationInfo) -> float:
-        bbs: Bbs | None = info.data.get("bbs")
-        # Otherwise a series would vanish between two good probes.
-        if bbs and staleness < bbs.interval:
-            raise broken_rule(
-                f"must be at least bbs.interval ({format_duration(bbs.interval)}), not {format_duration(staleness)}"
-            )
-        return staleness
 
-
-class Config(Strict):
+class Config(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     foundations: tuple[Foundation, ...]

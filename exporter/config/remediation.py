@@ -1,18 +1,19 @@
 """The part of the config that only the webhook and the runbook use."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from typing import Annotated, Any
 
 from exporter.config.types import (
+    Between,
     Count,
     Duration,
     PlainText,
     PositiveDuration,
+    Rule,
+    RuleError,
     Strict,
     at_least,
-    broken_rule,
     format_duration,
 )
 
@@ -30,7 +31,7 @@ class Mode(StrEnum):
     """Delete without asking."""
 
 
-class Confirm(Strict):
+class Confirm(Strict, frozen=True, kw_only=True):
     """How a failure is confirmed from the Cloud Controller; together longer than a healthy failover takes."""
 
     attempts: Count = 4
@@ -40,7 +41,7 @@ class Confirm(Strict):
     """Seconds between two checks. From the profile."""
 
 
-class AwaitReady(Strict):
+class AwaitReady(Strict, frozen=True, kw_only=True):
     """The wait for new pods after the restart."""
 
     timeout: PositiveDuration | None = None
@@ -50,7 +51,15 @@ class AwaitReady(Strict):
     """
 
 
-class Verify(Strict):
+def _enough_for_the_attempts(timeout: float, above: Mapping[str, Any]) -> None:
+    needed = above.get("attempts", 0) * above.get("interval", 0.0)
+    if timeout < needed:
+        raise RuleError(
+            f"must be at least attempts times interval ({format_duration(needed)}), not {format_duration(timeout)}"
+        )
+
+
+class Verify(Strict, frozen=True, kw_only=True):
     """The check from the Cloud Controller after the restart."""
 
     attempts: Count = 3
@@ -59,34 +68,31 @@ class Verify(Strict):
     interval: PositiveDuration = 2.0
     """Seconds between two checks."""
 
-    timeout: PositiveDuration = Field(default=120.0, validate_default=True)
+    timeout: Annotated[PositiveDuration, Between(_enough_for_the_attempts)] = 120.0
     """Seconds until the verification has failed, at least attempts times interval."""
 
-    @field_validator("timeout")
-    @classmethod
-    def _enough_for_the_attempts(cls, timeout: float, info: ValidationInfo) -> float:
-        needed = info.data.get("attempts", 0) * info.data.get("interval", 0.0)
-        if timeout < needed:
-            raise broken_rule(
-                f"must be at least attempts times interval ({format_duration(needed)}), not {format_duration(timeout)}"
-            )
-        return timeout
 
-
-class Breaker(Strict):
+class Breaker(Strict, frozen=True, kw_only=True):
     """The limit on disruptive runs, whatever their outcome. Only a person closes the breaker again."""
 
     runs: Count = 3
     """How many disruptive runs within the window open the breaker."""
 
-    window: Annotated[Duration, AfterValidator(at_least(60))] = 21_600.0
+    window: Annotated[Duration, Rule(at_least(60))] = 21_600.0
     """Seconds, at least 60."""
 
 
-class Remediation(Strict):
+def _outlives_the_cooldown(ttl: float, above: Mapping[str, Any]) -> None:
+    cooldown = above.get("cooldown", 0.0)
+    # Otherwise a request that the cooldown queues would expire before it can run.
+    if ttl <= cooldown:
+        raise RuleError(f"must be longer than the cooldown ({format_duration(cooldown)}), not {format_duration(ttl)}")
+
+
+class Remediation(Strict, frozen=True, kw_only=True):
     """What the webhook may do, and under which limits. The defaults are the project's own."""
 
-    mode: Annotated[Mode, Field(strict=False)] | None = None
+    mode: Mode | None = None
     """What to do once a failure is confirmed. No default, because `auto` deletes pods; None: the file has none."""
 
     confirm: Confirm = Confirm()
@@ -110,25 +116,14 @@ class Remediation(Strict):
     max_pods: Count = 10
     """A run that would delete more pods is refused."""
 
-    request_ttl: PositiveDuration = Field(default=1_200.0, validate_default=True)
+    request_ttl: Annotated[PositiveDuration, Between(_outlives_the_cooldown)] = 1_200.0
     """Seconds that a queued request is valid without news of its alerts, longer than the cooldown."""
 
     approval_timeout: PositiveDuration = 1_800.0
     """Seconds that a run waits for approval."""
 
-    @field_validator("request_ttl")
-    @classmethod
-    def _outlives_the_cooldown(cls, ttl: float, info: ValidationInfo) -> float:
-        cooldown = info.data.get("cooldown", 0.0)
-        # Otherwise a request that the cooldown queues would expire before it can run.
-        if ttl <= cooldown:
-            raise broken_rule(
-                f"must be longer than the cooldown ({format_duration(cooldown)}), not {format_duration(ttl)}"
-            )
-        return ttl
 
-
-class Webhook(Strict):
+class Webhook(Strict, frozen=True, kw_only=True):
     """What only the webhook uses."""
 
     bearer_token_file: PlainText | None = None

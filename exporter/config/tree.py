@@ -17,7 +17,7 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 class Scalar:
     """One value; `surprise` has what YAML makes of a text that a person means otherwise."""
 
-    value: str | int | bool | None
+    value: str | int | float | bool | None
     text: str = ""
     surprise: str | None = None
     line: int | None = None
@@ -92,7 +92,7 @@ def from_python(value: object) -> Node:
             return Block({key: from_python(each) for key, each in value.items()})
         case list() | tuple():
             return ListNode(tuple(from_python(each) for each in value))
-        case str() | bool() | int():
+        case str() | bool() | int() | float():  # a float is a duration of the code; a file never yields one
             return Scalar(value, str(value))
         case None:
             return Scalar(None, "null")

@@ -1,17 +1,18 @@
 """The scalar types of the config files: durations, names, hosts, labels, each with its rule and its message.
 
-Every rule raises a `PydanticCustomError` whose text reads well after a path, as in `bbs.port: must be …`, so that
-one report can name every mistake of a file at once.
+A type is annotated with its rules, in their order; `exporter.config.check` applies them. Every rule raises a
+`RuleError` whose text reads well after a path, as in `bbs.port: must be …`, so that one report can name every mistake
+of a file at once.
 """
 
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
-from pydantic_core import PydanticCustomError
+import msgspec
 
 # Prometheus' units and their order: a week is seven days and a year 365, whatever the calendar says.
 _UNITS: Final = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -22,9 +23,40 @@ _DNS_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
-def broken_rule(message: str) -> PydanticCustomError:
-    """The error to raise for a broken rule; braces in the message are text, not a template."""
-    return PydanticCustomError("rule", "{rule}", {"rule": message})
+class RuleError(ValueError):
+    """A value breaks a rule."""
+
+
+class WrongTypeError(RuleError):
+    """A value does not have the type that is wanted; whoever reports it adds what was given instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """In an annotation: makes the value from what is in the file, before its type is checked."""
+
+    apply: Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """In an annotation: checks a value of the right type. It raises RuleError."""
+
+    apply: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """In the annotation of a key: checks its value, or its default, beside the keys above it that are right."""
+
+    apply: Callable[[Any, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """In the annotation of a key: its default in a file, which depends on the keys above it that are right."""
+
+    apply: Callable[[Mapping[str, Any]], object]
 
 
 def quoted(text: str, *, longest: int = 60) -> str:
@@ -58,49 +90,45 @@ def parse_duration(value: object) -> float:
     if isinstance(value, float):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        raise broken_rule(f"needs a unit, e.g. {value}s")
+        raise RuleError(f"needs a unit, e.g. {value}s")
     if not isinstance(value, str):
-        raise PydanticCustomError("duration_type", "must be a duration with a unit, e.g. 10s, 5m or 1h30m")
+        raise WrongTypeError("must be a duration with a unit, e.g. 10s, 5m or 1h30m")
     match = _DURATION.fullmatch(value)
     if match is None or not value:
         if value.replace(".", "", 1).isdecimal():
-            raise broken_rule(f"needs a unit, e.g. {value}s")
-        raise broken_rule(
+            raise RuleError(f"needs a unit, e.g. {value}s")
+        raise RuleError(
             f"must be a duration such as 10s, 5m or 1h30m (units y w d h m s ms, in this order), not {quoted(value)}"
         )
     seconds = sum(int(count) * size for count, size in zip(match.groups(), _UNITS.values(), strict=True) if count)
     if seconds > _LONGEST:
-        raise broken_rule(f"must be at most {format_duration(_LONGEST)}, not {quoted(value)}")
+        raise RuleError(f"must be at most {format_duration(_LONGEST)}, not {quoted(value)}")
     return seconds
 
 
-def at_least(least: float) -> Callable[[float], float]:
+def at_least(least: float) -> Callable[[float], None]:
     """A duration of no less than so many seconds."""
 
-    def check(value: float) -> float:
+    def check(value: float) -> None:
         if value < least:
-            raise broken_rule(f"must be at least {format_duration(least)}, not {format_duration(value)}")
-        return value
+            raise RuleError(f"must be at least {format_duration(least)}, not {format_duration(value)}")
 
     return check
 
 
-def _positive(value: float) -> float:
+def _positive(value: float) -> None:
     if value <= 0:
-        raise broken_rule("must be longer than 0s")
-    return value
+        raise RuleError("must be longer than 0s")
 
 
-def _count(value: int) -> int:
+def _count(value: int) -> None:
     if value < 1:
-        raise broken_rule(f"must be at least 1, not {value}")
-    return value
+        raise RuleError(f"must be at least 1, not {value}")
 
 
-def _port(value: int) -> int:
+def _port(value: int) -> None:
     if not 1 <= value <= 65_535:
-        raise broken_rule(f"must be a port from 1 to 65535, not {value}")
-    return value
+        raise RuleError(f"must be a port from 1 to 65535, not {value}")
 
 
 def _is_dns_name(value: str) -> bool:
@@ -108,100 +136,93 @@ def _is_dns_name(value: str) -> bool:
     return len(value) <= 253 and all(_DNS_LABEL.fullmatch(part) for part in value.split("."))
 
 
-def _foundation_name(value: str) -> str:
+def _foundation_name(value: str) -> None:
     # 40 characters leave room in the names that are made from it and in the width of a dashboard.
     if not _DNS_LABEL.fullmatch(value) or len(value) > 40:
-        raise broken_rule(
+        raise RuleError(
             "must be at most 40 lower case letters, digits and hyphens, with a letter or digit at both ends, "
             f"not {quoted(value)}"
         )
-    return value
 
 
-def _namespace(value: str) -> str:
+def _namespace(value: str) -> None:
     if not _DNS_LABEL.fullmatch(value):
-        raise broken_rule(f"must be a Kubernetes namespace (an RFC 1123 label), not {quoted(value)}")
-    return value
+        raise RuleError(f"must be a Kubernetes namespace (an RFC 1123 label), not {quoted(value)}")
 
 
-def _object_name(value: str) -> str:
+def _object_name(value: str) -> None:
     if not _is_dns_name(value):
-        raise broken_rule(f"must be a Kubernetes name (an RFC 1123 subdomain), not {quoted(value)}")
-    return value
+        raise RuleError(f"must be a Kubernetes name (an RFC 1123 subdomain), not {quoted(value)}")
 
 
-def _container(value: str) -> str:
+def _container(value: str) -> None:
     if not _DNS_LABEL.fullmatch(value):
-        raise broken_rule(f"must be the name of a container (an RFC 1123 label), not {quoted(value)}")
-    return value
+        raise RuleError(f"must be the name of a container (an RFC 1123 label), not {quoted(value)}")
 
 
-def _host(value: str) -> str:
+def _host(value: str) -> None:
     try:
         ipaddress.ip_address(value)
     except ValueError:
-        pass
-    else:
-        return value
+        _host_name(value)
+
+
+def _host_name(value: str) -> None:
     if "://" in value:
-        raise broken_rule(f"must be a host alone, without a scheme, not {quoted(value)}")
+        raise RuleError(f"must be a host alone, without a scheme, not {quoted(value)}")
     if value.startswith("["):
-        raise broken_rule(f"must be a host alone, an IPv6 address without brackets, not {quoted(value)}")
+        raise RuleError(f"must be a host alone, an IPv6 address without brackets, not {quoted(value)}")
     if ":" in value:
-        raise broken_rule(f"must be a host alone, the port has a key of its own, not {quoted(value)}")
+        raise RuleError(f"must be a host alone, the port has a key of its own, not {quoted(value)}")
     # A trailing dot is the resolver's way to say "no search list", which saves look-ups in a cluster.
     name = value.removesuffix(".").lower()
     if not _is_dns_name(name) or name.rpartition(".")[2].isdecimal():
-        raise broken_rule(f"must be a DNS name or an IP address, not {quoted(value)}")
-    return value
+        raise RuleError(f"must be a DNS name or an IP address, not {quoted(value)}")
 
 
-def _plain_text(value: str) -> str:
+def _plain_text(value: str) -> None:
     if not value or not value.isprintable():
-        raise broken_rule(f"must be printable text and not empty, not {quoted(value)}")
-    return value
+        raise RuleError(f"must be printable text and not empty, not {quoted(value)}")
 
 
 def _one_or_many(value: object) -> object:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, tuple):
-        raise PydanticCustomError("names_type", "must be a name or a list of names")
+        raise WrongTypeError("must be a name or a list of names")
     return value
 
 
-def _names(value: tuple[str, ...]) -> tuple[str, ...]:
+def _names(value: tuple[str, ...]) -> None:
     if not value:
-        raise broken_rule("must name at least one StatefulSet")
+        raise RuleError("must name at least one StatefulSet")
     twice = sorted({name for name in value if value.count(name) > 1})
     if twice:
-        raise broken_rule(f"must name each StatefulSet once; {', '.join(map(quoted, twice))} is there more than once")
-    return value
+        raise RuleError(f"must name each StatefulSet once; {', '.join(map(quoted, twice))} is there more than once")
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-Count = Annotated[int, AfterValidator(_count)]
-Port = Annotated[int, AfterValidator(_port)]
-Host = Annotated[str, AfterValidator(_host)]
-FoundationName = Annotated[str, AfterValidator(_foundation_name)]
-Namespace = Annotated[str, AfterValidator(_namespace)]
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-ContainerName = Annotated[str, AfterValidator(_container)]
-PlainText = Annotated[str, AfterValidator(_plain_text)]
-OneOrMoreNames = Annotated[tuple[ObjectName, ...], BeforeValidator(_one_or_many), AfterValidator(_names)]
-Names = Annotated[tuple[ObjectName, ...], AfterValidator(_names)]
+Duration = Annotated[float, Parse(parse_duration)]
+PositiveDuration = Annotated[Duration, Rule(_positive)]
+Count = Annotated[int, Rule(_count)]
+Port = Annotated[int, Rule(_port)]
+Host = Annotated[str, Rule(_host)]
+FoundationName = Annotated[str, Rule(_foundation_name)]
+Namespace = Annotated[str, Rule(_namespace)]
+ObjectName = Annotated[str, Rule(_object_name)]
+ContainerName = Annotated[str, Rule(_container)]
+PlainText = Annotated[str, Rule(_plain_text)]
+OneOrMoreNames = Annotated[tuple[ObjectName, ...], Parse(_one_or_many), Rule(_names)]
+Names = Annotated[tuple[ObjectName, ...], Rule(_names)]
 
 
-class Strict(BaseModel):
-    """The base of every config model: frozen, no coercion, no unknown keys."""
+class Strict(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of every config model. Its values are checked where it is made of a file, by `check` or `validated`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     not_supported: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Keys that are refused although the format has them, and what to do instead."""
 
 
-class Label(Strict):
+class Label(Strict, frozen=True, kw_only=True):
     """One Kubernetes label and its value; as text, and as a selector, `key=value`."""
 
     key: str
@@ -220,16 +241,16 @@ def parse_label(value: object) -> Label:
     if isinstance(value, Label):
         return value
     if not isinstance(value, str):
-        raise PydanticCustomError("label_type", "must be a label such as skiff-role-active=true")
+        raise WrongTypeError("must be a label such as skiff-role-active=true")
     key, equals, text = value.partition("=")
     if not equals:
-        raise broken_rule(f"must be a label with its value, such as skiff-role-active=true, not {quoted(value)}")
+        raise RuleError(f"must be a label with its value, such as skiff-role-active=true, not {quoted(value)}")
     prefix, slash, name = key.rpartition("/")
     if not _LABEL_NAME.fullmatch(name) or (slash and not _is_dns_name(prefix)):
-        raise broken_rule(f"must have a valid label key before the =, not {quoted(key)}")
+        raise RuleError(f"must have a valid label key before the =, not {quoted(key)}")
     if text and not _LABEL_NAME.fullmatch(text):
-        raise broken_rule(f"must have a valid label value after the =, not {quoted(text)}")
+        raise RuleError(f"must have a valid label value after the =, not {quoted(text)}")
     return Label(key=key, value=text)
 
 
-LabelText = Annotated[Label, BeforeValidator(parse_label)]
+LabelText = Annotated[Label, Parse(parse_label)]

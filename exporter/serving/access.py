@@ -96,7 +96,7 @@ class Access:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let the request through, or answer 401, 403 or 503; the configured headers are on every answer."""
         loaded = self._web.current()
-        headers = loaded.config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True)
+        headers = loaded.config.http_server_config.headers.sent
         try:
             response = await self._refusal(request, loaded) or await handler(request)
         except web.HTTPException as error:

@@ -7,16 +7,16 @@ prometheus/exporter-toolkit). A key of the toolkit's that this server does not i
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+import msgspec
 
 from exporter.config.check import check
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.paths import absolute, folder_of, missing_file
 from exporter.config.reader import read_tree
 from exporter.config.tree import Block, ListNode, Node, Scalar, from_python, get, get_text, merge
-from exporter.config.types import PlainText, Strict, broken_rule
+from exporter.config.types import Between, Parse, PlainText, Rule, RuleError, Strict
 
 _FILES: Final = ("cert_file", "key_file", "client_ca_file")
 _VERIFYING: Final = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
@@ -37,42 +37,45 @@ def _none_is_empty(value: object) -> object:
     return () if value is None else value
 
 
-def _client_auth(value: str) -> str:
+def _client_auth(value: str) -> None:
     # Python's ssl verifies every certificate that it requests.
     if value == "RequireAnyClientCert":
-        raise broken_rule(
+        raise RuleError(
             "RequireAnyClientCert is not supported: certificates are always verified; use RequireAndVerifyClientCert"
         )
-    return value
 
 
 def _version(value: object) -> object:
     if value in ("TLS10", "TLS11"):
-        raise broken_rule(f"{value} is not supported; use TLS12 or TLS13")
+        raise RuleError(f"{value} is not supported; use TLS12 or TLS13")
     return value
 
 
 def _hash(value: object) -> object:
     # The value may be a password, so no message repeats it.
     if not isinstance(value, str) or not _BCRYPT.fullmatch(value):
-        raise broken_rule("must be a bcrypt hash of the password, as `htpasswd -nBC 10 USER` prints it")
+        raise RuleError("must be a bcrypt hash of the password, as `htpasswd -nBC 10 USER` prints it")
     return value
 
 
-def _user(value: str) -> str:
+def _user(value: str) -> None:
     if ":" in value:
-        raise broken_rule(
+        raise RuleError(
             "a user's name cannot contain a colon, which separates it from the password in HTTP's basic authentication"
         )
-    return value
 
 
-Path = Annotated[PlainText | None, BeforeValidator(_unset)]
-Version = Annotated[TlsVersion, BeforeValidator(_version)]
-Header = Annotated[PlainText | None, BeforeValidator(_unset)]
+def _not_below_min(version: str, above: Mapping[str, Any]) -> None:
+    if version < above.get("min_version", version):
+        raise RuleError("must not be below min_version")
 
 
-class TlsServerConfig(Strict):
+Path = Annotated[PlainText | None, Parse(_unset)]
+Version = Annotated[TlsVersion, Parse(_version)]
+Header = Annotated[PlainText | None, Parse(_unset)]
+
+
+class TlsServerConfig(Strict, frozen=True, kw_only=True):
     """The certificate, and what is required of clients. Without any file and policy there is no TLS."""
 
     not_supported: ClassVar[Mapping[str, str]] = {
@@ -90,53 +93,52 @@ class TlsServerConfig(Strict):
     key_file: Path = None
     """An absolute path to its private key, in PEM format and not encrypted."""
 
-    client_auth_type: Annotated[ClientAuthType, AfterValidator(_client_auth)] = "NoClientCert"
+    client_auth_type: Annotated[ClientAuthType, Rule(_client_auth)] = "NoClientCert"
     """What is required of clients, in Go's words."""
 
     client_ca_file: Path = None
     """An absolute path to the authorities that sign the clients' certificates, in PEM format."""
 
-    client_allowed_sans: Annotated[tuple[PlainText, ...], BeforeValidator(_none_is_empty)] = ()
+    client_allowed_sans: Annotated[tuple[PlainText, ...], Parse(_none_is_empty)] = ()
     """The names of which a client's certificate must have one; empty: any name."""
 
     min_version: Version = "TLS12"
     """The oldest version of TLS that is accepted. The toolkit's default."""
 
-    max_version: Version = "TLS13"
+    max_version: Annotated[Version, Between(_not_below_min)] = "TLS13"
     """The newest version of TLS that is accepted. The toolkit's default."""
 
-    @field_validator("max_version")
-    @classmethod
-    def _not_below_min(cls, version: TlsVersion, info: ValidationInfo) -> TlsVersion:
-        if version < info.data.get("min_version", version):
-            raise broken_rule("must not be below min_version")
-        return version
 
-
-class Headers(Strict):
+class Headers(Strict, frozen=True, kw_only=True):
     """The headers that are added to every response; the toolkit allows these. None: the header is not sent."""
 
-    content_security_policy: Header = Field(default=None, alias="Content-Security-Policy")
+    content_security_policy: Header = msgspec.field(default=None, name="Content-Security-Policy")
     """Any text."""
 
-    strict_transport_security: Header = Field(default=None, alias="Strict-Transport-Security")
+    strict_transport_security: Header = msgspec.field(default=None, name="Strict-Transport-Security")
     """Any text."""
 
-    x_content_type_options: Annotated[Literal["nosniff"] | None, BeforeValidator(_unset)] = Field(
-        default=None, alias="X-Content-Type-Options"
+    x_content_type_options: Annotated[Literal["nosniff"] | None, Parse(_unset)] = msgspec.field(
+        default=None, name="X-Content-Type-Options"
     )
     """The one value that is defined."""
 
-    x_frame_options: Annotated[Literal["deny", "sameorigin"] | None, BeforeValidator(_unset)] = Field(
-        default=None, alias="X-Frame-Options"
+    x_frame_options: Annotated[Literal["deny", "sameorigin"] | None, Parse(_unset)] = msgspec.field(
+        default=None, name="X-Frame-Options"
     )
     """One of the values that are defined."""
 
-    x_xss_protection: Header = Field(default=None, alias="X-XSS-Protection")
+    x_xss_protection: Header = msgspec.field(default=None, name="X-XSS-Protection")
     """Any text."""
 
+    @property
+    def sent(self) -> dict[str, str]:
+        """The headers to send, by their names."""
+        values = zip(self.__struct_encode_fields__, msgspec.structs.astuple(self), strict=True)
+        return {name: value for name, value in values if value is not None}
 
-class HttpServerConfig(Strict):
+
+class HttpServerConfig(Strict, frozen=True, kw_only=True):
     """The settings of HTTP."""
 
     not_supported: ClassVar[Mapping[str, str]] = {"http2": "the server has HTTP/1.1 only; remove the key"}
@@ -145,7 +147,7 @@ class HttpServerConfig(Strict):
     """The headers that are added to every response."""
 
 
-class WebConfig(Strict):
+class WebConfig(Strict, frozen=True, kw_only=True):
     """The whole file; nothing in it is required."""
 
     not_supported: ClassVar[Mapping[str, str]] = {"rate_limit": "limit requests in front of the server"}
@@ -156,10 +158,14 @@ class WebConfig(Strict):
     http_server_config: HttpServerConfig = HttpServerConfig()
     """The settings of HTTP."""
 
-    basic_auth_users: dict[Annotated[str, AfterValidator(_user)], Annotated[str, BeforeValidator(_hash)]] = Field(
-        default={}, repr=False
+    basic_auth_users: dict[Annotated[str, Rule(_user)], Annotated[str, Parse(_hash)]] = msgspec.field(
+        default_factory=dict
     )
     """The users, each with the bcrypt hash of the password; empty: no user is asked for."""
+
+    def __repr__(self) -> str:
+        """Without the hashes: what is printed ends in logs."""
+        return f"WebConfig({self.tls_server_config!r}, {self.http_server_config!r}, {len(self.basic_auth_users)} users)"
 
     @property
     def tls(self) -> bool:

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from exporter.config.check import validated
 from exporter.config.model import Foundation
 from sandbox.cluster.foundation import Foundation as SandboxFoundation
 from sandbox.cluster.foundation import Timing
@@ -26,7 +27,7 @@ def foundation(random: Random, **changes: Any) -> Foundation:
         "breaker": {"runs": 4, "window": 21_600.0},
     }
     remediation |= changes.pop("remediation", {})
-    return Foundation.model_validate({"name": "cf", "remediation": remediation, "staleness": 30.0, **changes})
+    return validated(Foundation, {"name": "cf", "remediation": remediation, "staleness": 30.0, **changes})
 
 
 def cluster(random: Random) -> tuple[SandboxFoundation, Timing, dict[str, Any]]:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from exporter.config.model import Foundation
 from exporter.config.remediation import Mode
 from sandbox.cluster.objects import thaw
@@ -263,5 +265,4 @@ class Storm:
 
 
 def with_mode(foundation: Foundation, mode: Mode) -> Foundation:
-    remediation = foundation.remediation.model_copy(update={"mode": mode})
-    return foundation.model_copy(update={"remediation": remediation})
+    return replace(foundation, remediation=replace(foundation.remediation, mode=mode))

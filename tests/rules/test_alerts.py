@@ -9,13 +9,10 @@ import yaml
 
 from tests.support.alerts import RECORDED, REPOSITORY, RULES, RULES_FILE, TEST_FILES, run_tool
 
-RUNBOOK = "https://github.com/diego-medic/diego-medic/blob/main/docs/alerts.md#"
+RUNBOOK = "https://github.com/diego-medic/diego-medic/blob/main/docs/alerts/"
 
-SECTIONS: dict[str, str] = dict(
-    re.findall(
-        r"^## (\w+)\n(.*?)(?=^## |\Z)", (REPOSITORY / "docs" / "alerts.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-)
+DOCS = REPOSITORY / "docs"
+PAGES = {page.stem: page.read_text() for page in (DOCS / "alerts").glob("*.md")}
 
 # Name, `for`, `keep_firing_for`, severity, the label `remediation`. Public: users' routes and silences name them.
 PROMISED = {
@@ -101,25 +98,21 @@ def test_the_alerts_are_those_that_were_promised() -> None:
 
 @each_rule
 def test_annotations_lead_to_the_runbook(rule: dict[str, Any]) -> None:
-    """Each alert says what it is about and leads to a section that says what it means and who does what."""
+    """Each alert says what it is about and leads to a page that says what it means and who does what."""
     assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
     assert all(rule["annotations"].values())
-    assert RUNBOOK + rule["alert"].lower() == rule["annotations"]["runbook_url"]
+    assert f"{RUNBOOK}{rule['alert']}.md" == rule["annotations"]["runbook_url"]
 
-    section = SECTIONS[rule["alert"]]
-    assert section.startswith(f"\n*{rule['labels']['severity']}")
+    page = PAGES[rule["alert"]]
+    assert page.startswith(f"# {rule['alert']}\n\n*{rule['labels']['severity']}")
     for part in ("**What it means.**", "**What diego-medic does.**", "**What you do.**"):
-        assert part in section
+        assert part in page
 
 
-def test_no_section_is_left_over() -> None:
-    assert {rule["alert"] for rule in RULES} == set(SECTIONS)
-
-
-def test_links_within_the_page_lead_somewhere() -> None:
-    links = set(re.findall(r"\]\(#([^)]*)\)", "".join(SECTIONS.values())))
-    assert links
-    assert links <= {name.lower() for name in SECTIONS}
+def test_no_page_is_left_over_and_all_are_listed() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\(alerts/\1\.md\) \| (\w+) \|", (DOCS / "alerts.md").read_text(), re.MULTILINE)
+    assert {rule["alert"] for rule in RULES} == set(PAGES)
+    assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in RULES]
 
 
 def test_the_symptom_is_quoted() -> None:
@@ -127,7 +120,7 @@ def test_the_symptom_is_quoted() -> None:
     description = next(rule for rule in RULES if rule["alert"] == "DiegoBBSUnreachable")["annotations"]["description"]
     for symptom in ("CF-StagerUnavailable", "170010", "Stager is unavailable: execution expired"):
         assert symptom in description
-        assert symptom in SECTIONS["DiegoBBSUnreachable"]
+        assert symptom in PAGES["DiegoBBSUnreachable"]
 
 
 @each_rule
@@ -158,7 +151,7 @@ def test_a_firing_case_is_tested_and_has_the_labels_that_the_texts_use(rule: dic
 
 
 def test_the_service_level_is_documented() -> None:
-    page = (REPOSITORY / "docs" / "alerts.md").read_text()
+    page = (DOCS / "alerts.md").read_text()
     shown = {rule["record"] for rule in RECORDED if rule["record"].endswith("30d")}
     assert len(shown) == 3
     assert set(re.findall(r"^\| `(foundation:[^`]*)`", page, re.MULTILINE)) == shown

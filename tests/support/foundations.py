@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from exporter.config.check import validated
 from exporter.config.model import Foundation
 from exporter.foundation.view import ProbeResult
 from tests.support.inprocess import InProcessWriter, Shelf
@@ -12,7 +13,7 @@ BBS = "diego-api.cf.svc.cluster.local"
 
 def foundation(**changes: Any) -> Foundation:
     """The defaults of cfee-2, with changes."""
-    return Foundation.model_validate({"name": "cf", **changes})
+    return validated(Foundation, {"name": "cf", **changes})
 
 
 def statefulset(name: str, *, uid: str = "", replicas: int = 2, app: str = "", generation: int = 1) -> dict[str, Any]:

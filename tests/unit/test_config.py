@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
@@ -60,8 +61,8 @@ def test_an_empty_file_gives_the_contracts_defaults() -> None:
     """A name is all that is required, and the defaults are the contract's, written out in full.yaml."""
     minimal, full = good("minimal"), good("full")
     assert minimal.foundations[0].remediation.mode is None
-    with_mode = minimal.foundations[0].remediation.model_copy(update={"mode": Mode.AUTO})
-    assert minimal.foundations[0].model_copy(update={"remediation": with_mode}) == full.foundations[0]
+    with_mode = replace(minimal.foundations[0].remediation, mode=Mode.AUTO)
+    assert replace(minimal.foundations[0], remediation=with_mode) == full.foundations[0]
     assert full.foundations[0] == Foundation(name="cf", remediation=Remediation(mode=Mode.AUTO))
 
 

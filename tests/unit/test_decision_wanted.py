@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from exporter.config.errors import ConfigError
 from tests.support.decisions import (
     CF,
     EMPTY,
@@ -130,7 +131,7 @@ def test_an_alert_that_was_received_as_a_run_ended_is_still_valid_when_the_coold
 
     assert decision is not None
     assert decision.kind is DecisionKind.RUN
-    with pytest.raises(ValueError, match="must be longer than the cooldown"):
+    with pytest.raises(ConfigError, match="must be longer than the cooldown"):
         with_mode("auto", cooldown="15m", request_ttl="15m")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exporter.config.check import validated
 from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
 from exporter.foundation.observer import Observer
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.looptime
 
 
 def config(*names: str, **changes: Any) -> Config:
-    return Config(foundations=tuple(Foundation.model_validate({"name": name, **changes}) for name in names))
+    return Config(foundations=tuple(validated(Foundation, {"name": name, **changes}) for name in names))
 
 
 class World:
@@ -124,7 +125,7 @@ async def test_a_foundation_that_hangs_delays_no_other() -> None:
     dials.takes["hangs.example.org"] = 3600.0
     world = World("goes-on", dial=dials)
     async with world.running() as fleet:
-        hangs = Foundation.model_validate({"name": "hangs", "bbs": {"host": "hangs.example.org"}})
+        hangs = validated(Foundation, {"name": "hangs", "bbs": {"host": "hangs.example.org"}})
         world.clusters["hangs"] = healthy()
         world.clusters["hangs"].fail("*", ApiUnreachableError("timed out"), times=-1)
         fleet.apply(Config(foundations=(hangs, *config("goes-on").foundations)))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from exporter.clock import Instant
+from exporter.config.check import validated
 from exporter.config.remediation import Confirm
 from exporter.foundation.view import Probe, ProbeResult
 from webhook.record.reasons import RunReason
@@ -13,7 +14,7 @@ from webhook.runbook.cloud_controller import Attempt, PodAnswer, Reachability
 from webhook.runbook.licence import Expiry, Licence, Proof, permits_deletion
 from webhook.timings import DEFAULT
 
-CONFIRM = Confirm.model_validate({"attempts": 4, "interval": "10s"})
+CONFIRM = validated(Confirm, {"attempts": 4, "interval": "10s"})
 PROOF_AGE = 4 * 10 + DEFAULT.proof_margin
 WALL, BOOT = 1_000_000.0, 5_000.0
 ISSUED = Instant(wall=WALL, boot=BOOT)
@@ -171,7 +172,7 @@ def test_a_proof_of_the_future_is_not_fresh(seconds: float) -> None:
 
 
 def test_the_window_of_a_proof_is_that_of_its_confirmation_and_a_margin() -> None:
-    short = Confirm.model_validate({"attempts": 2, "interval": "1s"})
+    short = validated(Confirm, {"attempts": 2, "interval": "1s"})
 
     assert proof().fresh(instant(2 + DEFAULT.proof_margin), confirm=short, timings=DEFAULT)
     assert not proof().fresh(instant(2.1 + DEFAULT.proof_margin), confirm=short, timings=DEFAULT)

@@ -89,7 +89,7 @@ basic_auth_users:
     tls = config.tls_server_config
     assert (tls.cert_file, tls.key_file) == (str(tmp_path / "server.crt"), str(tmp_path / "server.key"))
     assert tls.client_ca_file == str(tmp_path / "authority.pem")
-    assert config.http_server_config.headers.model_dump(by_alias=True, exclude_none=True) == {
+    assert config.http_server_config.headers.sent == {
         "Content-Security-Policy": "default-src 'none'",
         "Strict-Transport-Security": "max-age=31536000",
         "X-Content-Type-Options": "nosniff",

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from exporter.config.model import Foundation
 from exporter.config.remediation import Mode
 from exporter.foundation.probe import dial_tcp
@@ -58,8 +60,7 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool)
 
 
 def observing(foundation: Foundation) -> Foundation:
-    remediation = foundation.remediation.model_copy(update={"mode": Mode.OBSERVE})
-    return foundation.model_copy(update={"remediation": remediation})
+    return replace(foundation, remediation=replace(foundation.remediation, mode=Mode.OBSERVE))
 
 
 def _medic(command: CommandContext, foundation: Foundation, person: PersonRecord) -> Medic:
