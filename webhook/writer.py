@@ -5,6 +5,7 @@ Errors are those of `exporter.kubernetes.api`.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ MAX_STDERR = 64 * 1024
 """Bytes that are kept of what a command prints: a pod may print what it likes."""
 
 _STDERR, _STATUS = b"\2", b"\3"  # channels of v4.channel.k8s.io
+_EXIT_CODE = re.compile(r"[1-9][0-9]{0,2}")  # of a command that failed, so not 0
 
 
 class ConfigMap(Stored, frozen=True):
@@ -259,7 +261,7 @@ class ApiWriter(ApiReader):
 
 
 def _exec_result(status: bytes, stderr: str) -> ExecResult:
-    """Reads the Status that ends an exec: the exit code is among its causes (`NonZeroExitCode`)."""
+    """Reads the Status that ends an exec: the exit code of a failure is among its causes (`NonZeroExitCode`)."""
     try:
         verdict = msgspec.json.decode(status, type=_ExecStatus)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -267,5 +269,6 @@ def _exec_result(status: bytes, stderr: str) -> ExecResult:
     if verdict.status == "Success":
         return ExecResult(0, stderr)
     causes = verdict.details.causes or [] if verdict.details else []
-    codes = [cause.message for cause in causes if cause.reason == "ExitCode" and cause.message.isdecimal()]
-    return ExecResult(int(codes[0]) if codes else None, stderr, verdict.message)
+    codes = [cause.message for cause in causes if cause.reason == "ExitCode" and _EXIT_CODE.fullmatch(cause.message)]
+    known = verdict.status == "Failure" and bool(codes)
+    return ExecResult(int(codes[0]) if known else None, stderr, verdict.message)

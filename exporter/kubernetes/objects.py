@@ -1,5 +1,7 @@
 """Kubernetes objects, decoded with only the fields in use."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 ROLLING_UPDATE = "RollingUpdate"
@@ -135,7 +137,7 @@ class Pod(Stored, frozen=True):
     def ordinal(self) -> int:
         """The number at the end of a StatefulSet's pod name; -1 where there is none."""
         tail = self.name.rpartition("-")[2]
-        return int(tail) if tail.isascii() and tail.isdigit() else -1
+        return int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else -1
 
     def has_label(self, key: str, value: str) -> bool:
         return (self.metadata.labels or {}).get(key) == value
@@ -208,10 +210,10 @@ class StatefulSet(Stored, frozen=True):
         return self.spec.pod_management_policy == ORDERED_READY
 
     @property
-    def pod_names(self) -> tuple[str, ...]:
-        """The names of the pods that it should have."""
+    def pod_names(self) -> Iterator[str]:
+        """The names of the pods that it should have, one by one: `replicas` is any number that somebody wrote."""
         first = self.spec.ordinals.start if self.spec.ordinals else 0
-        return tuple(f"{self.name}-{first + index}" for index in range(self.spec.replicas))
+        return (f"{self.name}-{first + index}" for index in range(self.spec.replicas))
 
     def next_revision(self, ordinal: int) -> str:
         """The revision that the controller would make this pod from, if it were deleted now."""

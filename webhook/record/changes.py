@@ -16,6 +16,7 @@ from webhook.record.journal import (
     PodState,
     Request,
     Run,
+    later,
 )
 
 MAX_NOTES = 20
@@ -76,7 +77,7 @@ def end_run(
         journal = msgspec.structs.replace(journal, request=wanted)
     # How long the last run took does not matter: a run is within the window if it started within it.
     started = next((item.started for item in disruptions if item.run == run.id), now)
-    return trip(journal, runs=breaker_runs, since=started - breaker_window, now=now)
+    return trip(journal, runs=breaker_runs, since=later(started, -breaker_window), now=now)
 
 
 def trip(journal: Journal, *, runs: int, since: datetime, now: datetime) -> Journal:

@@ -4,7 +4,7 @@ It is stored in one ConfigMap (`webhook.record.store`), so a run survives the pr
 in the ConfigMap they are RFC 3339. How a journal changes is in `webhook.record.changes`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -21,6 +21,14 @@ MAX_TEXT = 2000
 """Characters that are kept of a text, except evidence: texts of others must not displace records of ours."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def later(moment: datetime, by: timedelta) -> datetime:
+    """`moment + by`, or the end of the calendar: a journal that a person edited may have any moment in it."""
+    try:
+        return moment + by
+    except OverflowError:
+        return (datetime.max if by > timedelta() else datetime.min).replace(tzinfo=UTC)
 
 
 class Outcome(StrEnum):

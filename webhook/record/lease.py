@@ -25,6 +25,10 @@ JOURNAL_UID = "diego-medic/journal-uid"
 """Annotation of the Lease: the UID of the ConfigMap that is the journal, so that another one is noticed."""
 
 
+_LONGEST_DURATION = 120.0
+"""Seconds; of a program of this kind no lease lasts longer."""
+
+
 def new_identity() -> str:
     """The host's name and a random part, so that two processes on one host differ."""
     return f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -122,16 +126,24 @@ class LeaseLock:
             await self._writer.create_lease(self.name, _with(mine, epoch), annotations=remembered)
             return epoch
         spec = lease.spec
-        if spec.holder_identity not in {None, "", self.identity} and not self._unchanged_for(
-            spec.lease_duration_seconds or self._timings.lease_duration, spec
-        ):
-            self._waits(f"held by {spec.holder_identity}")
+        if not self._is_free(spec) and not self._unchanged_for(self._duration(spec), spec):
+            self._waits(f"held by {spec.holder_identity or 'somebody whose name was removed'}")
             return None
         epoch = max(spec.lease_transitions or 0, least_epoch) + 1
         annotations = remembered | (lease.metadata.annotations or {})  # what it remembers is not overwritten here
         version = lease.metadata.resource_version
         await self._writer.update_lease(self.name, _with(mine, epoch), version=version, annotations=annotations)
         return epoch
+
+    def _is_free(self, spec: LeaseSpec) -> bool:
+        """Whether it can be taken at once. Who gives it back leaves no renewTime; a person who edits it does."""
+        given_back = spec.holder_identity in {None, ""} and spec.renew_time is None
+        return given_back or spec.holder_identity == self.identity
+
+    def _duration(self, spec: LeaseSpec) -> float:
+        """Seconds for which its holder may believe in it, within reason: a person can write any number."""
+        ours = self._timings.lease_duration
+        return min(max(spec.lease_duration_seconds or ours, ours), _LONGEST_DURATION)
 
     def _unchanged_for(self, duration: float, spec: LeaseSpec | None) -> bool:
         """Whether another's lease has not changed for so many seconds, by our own clock: theirs may be wrong."""

@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.config.model import Foundation
 from webhook.record.changes import clamp, note, trip
-from webhook.record.journal import MAX_TEXT, Approval, Journal, Outcome, PersonRecord, Request, Run
+from webhook.record.journal import MAX_TEXT, Approval, Journal, Outcome, PersonRecord, Request, Run, later
 from webhook.record.reasons import PASSING_REFUSALS
 from webhook.requests.notification import RUNBOOK
 
@@ -68,7 +68,7 @@ def decide(journal: Journal, foundation: Foundation, now: datetime) -> Decision:
         return Decision(DecisionKind.REFUSE, DecisionReason.COOLDOWN, text, cooled)
     last = journal.runs[-1] if journal.runs else None
     if last is not None and last.ended is not None and not last.disruptive:  # else the cooldown applies
-        until = last.ended + timedelta(seconds=settings.retry)
+        until = later(last.ended, timedelta(seconds=settings.retry))
         if now < until:
             text = f"the previous run ended less than {settings.retry:g} s ago; next attempt at {_time(until)}"
             return Decision(DecisionKind.REFUSE, DecisionReason.RETRY, text, until)
@@ -94,7 +94,7 @@ def tripped_now(journal: Journal, foundation: Foundation, now: datetime) -> Jour
 def cooldown_end(journal: Journal, foundation: Foundation) -> datetime | None:
     """When the cooldown after the last disruptive run ends, or ended; None where there was none."""
     ends = [item.ended or item.started for item in journal.disruptions]
-    return max(ends) + timedelta(seconds=foundation.remediation.cooldown) if ends else None
+    return later(max(ends), timedelta(seconds=foundation.remediation.cooldown)) if ends else None
 
 
 def request_as_person(journal: Journal, person: PersonRecord, foundation: Foundation) -> tuple[Journal, Decision]:
