@@ -22,7 +22,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo docs test test-fast test-cluster coverage check format simulate mutants lock build
+.PHONY: install demo docs test test-fast test-cluster coverage check format simulate fuzz mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -92,6 +92,11 @@ format: install
 SEEDS ?= 0-999
 simulate: install
 	$(BIN)/python -W ignore -m sandbox.simulation --seeds $(SEEDS) --processes $$(nproc) $(ARGS)
+
+# The fuzz tests with many examples, by chance and not always the same as in `make test`; a failure prints its seed.
+EXAMPLES ?= 10000
+fuzz: install
+	FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) --numprocesses auto --dist worksteal --timeout 0 tests/fuzz $(ARGS)
 
 # What catches each mutation of tests/mutations: about 20 minutes on two cores.
 mutants: install

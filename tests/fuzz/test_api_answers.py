@@ -40,8 +40,7 @@ async def said(asking: Awaitable[object]) -> str:
     """How a question ended. Any other exception is the failure that is looked for."""
     try:
         await asking
-    except KubernetesError as error:
-        assert str(error)
+    except KubernetesError:
         return "an error"
     return "an answer"
 
@@ -56,7 +55,7 @@ def test_every_question_ends_in_an_answer_or_in_a_kubernetes_error(random: Rando
             assert each.object is None or each.object.metadata.name is not None
 
     async def ask() -> None:
-        questions = (
+        questions: tuple[Awaitable[object], ...] = (
             *(writer.list(each) for each in (PODS, STATEFULSETS, SERVICES, ENDPOINTS)),
             *(writer.get(each, "x") for each in (PODS, STATEFULSETS, SERVICES, ENDPOINTS)),
             watch(),
@@ -96,7 +95,8 @@ def test_a_delete_took_effect_only_where_kubernetes_says_so(random: Random) -> N
     body = json.loads(given.body.decode(errors="replace"))
     if answer is Deleted.ACCEPTED:
         by_pod = (body.get("metadata") or {}).get("uid") == UID
-        assert 200 <= given.status < 300 and (by_pod or (body["kind"], body["status"]) == ("Status", "Success"))
+        assert 200 <= given.status < 300
+        assert by_pod or (body["kind"], body["status"]) == ("Status", "Success")
     else:
         assert (given.status, body["kind"]) == ({Deleted.GONE: 404, Deleted.CONFLICT: 409}[answer], "Status")
 

@@ -97,7 +97,7 @@ def test_every_alert_of_an_accepted_notification_is_accounted_for(random: Random
 async def taken(notification: Notification, before: Journal) -> None:
     cluster, registry = Shelf(), CollectorRegistry()
     cluster.put_journal(before)
-    program = Program(cluster, foundation(remediation=FAST))  # type: ignore[arg-type]
+    program = Program(cluster, foundation(remediation=FAST))
     metrics = HttpMetrics(registry)
     intake = Intake(medics={"cf": program.medic}, clock=program.clock, metrics=metrics)
 

@@ -1,6 +1,7 @@
 """An exporter whose API server answers anything: it goes on, its gauges are computed, and in the end it is in sync."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -19,9 +20,8 @@ from tests.support.clocks import LoopClock
 from tests.support.foundations import endpoints, foundation, pod, statefulset
 from tests.support.fuzzing import play, randoms
 from tests.support.scripted import FuzzedTransport
-import json
 
-TROUBLE = 40.0
+TROUBLE = 20.0
 """Virtual seconds for which the answers are fuzzed; the longest wait between two attempts is 10 s."""
 PODS = [pod("diego-api", 0, active="true"), pod("diego-api", 1, active="false"), pod("api", 0), pod("api", 1)]
 ITEMS: dict[str, list[Any]] = {
@@ -101,8 +101,8 @@ async def observed(random: Random) -> None:
     observer = Observer(settings, reader, clock=clock, random=random, dial=refused)
     watching = asyncio.create_task(observer.run())
 
-    for _ in range(8):
-        await asyncio.sleep(TROUBLE / 8 + 0.01)
+    for _ in range(3):
+        await asyncio.sleep(TROUBLE / 3 + 0.01)
         assert not watching.done(), watching.exception()
         samples = scraped(ViewAt(observer.foundation, observer.view, clock.now()))
         assert samples["diego_bbs_tcp_reachable"] in ((), (0.0,)), "nobody has reached it"

@@ -28,7 +28,7 @@ def later(moment: datetime, by: timedelta) -> datetime:
     try:
         return moment + by
     except OverflowError:
-        return (datetime.max if by > timedelta() else datetime.min).replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC) if by > timedelta() else datetime.min.replace(tzinfo=UTC)
 
 
 class Outcome(StrEnum):

@@ -61,8 +61,9 @@ class LeaseLock:
         self._writer = writer
         self._clock = clock
         self._timings = timings
-        # Another's lease, or that there is none, and the loop's time when that was first seen.
-        self._seen: tuple[LeaseSpec | None, float] | None = None
+        # Another's lease, or that there is none, and the epoch known from elsewhere (a lease may come and go between two
+        # looks), with the loop's time when these were first seen.
+        self._seen: tuple[tuple[LeaseSpec | None, int], float] | None = None
 
     @asynccontextmanager
     async def hold(
@@ -119,14 +120,15 @@ class LeaseLock:
             lease = await self._writer.read_lease(self.name)
         except NotFoundError:
             # The first on a foundation need not wait. Else somebody deleted it, and its holder may not know yet.
-            if (least_epoch or self._seen is not None) and not self._unchanged_for(self._timings.lease_duration, None):
+            seen = None, least_epoch
+            if (least_epoch or self._seen is not None) and not self._unchanged_for(self._timings.lease_duration, seen):
                 self._waits("it was deleted, and its holder may not know yet")
                 return None
             epoch = least_epoch + 1
             await self._writer.create_lease(self.name, _with(mine, epoch), annotations=remembered)
             return epoch
         spec = lease.spec
-        if not self._is_free(spec) and not self._unchanged_for(self._duration(spec), spec):
+        if not self._is_free(spec) and not self._unchanged_for(self._duration(spec), (spec, least_epoch)):
             self._waits(f"held by {spec.holder_identity or 'somebody whose name was removed'}")
             return None
         epoch = max(spec.lease_transitions or 0, least_epoch) + 1
@@ -145,11 +147,11 @@ class LeaseLock:
         ours = self._timings.lease_duration
         return min(max(spec.lease_duration_seconds or ours, ours), _LONGEST_DURATION)
 
-    def _unchanged_for(self, duration: float, spec: LeaseSpec | None) -> bool:
+    def _unchanged_for(self, duration: float, found: tuple[LeaseSpec | None, int]) -> bool:
         """Whether another's lease has not changed for so many seconds, by our own clock: theirs may be wrong."""
         now = asyncio.get_running_loop().time()
-        if self._seen is None or self._seen[0] != spec:
-            self._seen = (spec, now)
+        if self._seen is None or self._seen[0] != found:
+            self._seen = (found, now)
         return now - self._seen[1] > duration
 
     async def _renew(self, held: Held) -> None:
