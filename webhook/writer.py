@@ -27,10 +27,10 @@ from exporter.kubernetes.api import (
     error_of_status,
 )
 from exporter.kubernetes.client import TIMEOUT, ApiReader, OnRequest
-from exporter.kubernetes.objects import Object, Stored
+from exporter.kubernetes.objects import Metadata, Object, Stored
 from webhook.transport import Method, UpgradeRefusedError, WriteTransport
 
-Annotations = Mapping[str, str] | None
+_LABELS = {"app.kubernetes.io/part-of": "diego-medic"}
 
 MAX_STDERR = 64 * 1024
 """Bytes that are kept of what a command prints: a pod may print what it likes."""
@@ -94,17 +94,13 @@ class Writer(Kubernetes, Protocol):
 
     async def create_config_map(self, name: str, data: dict[str, str]) -> ConfigMap: ...
 
-    async def update_config_map(
-        self, name: str, data: dict[str, str], *, version: str, annotations: Annotations = None
-    ) -> ConfigMap: ...
+    async def update_config_map(self, name: str, data: dict[str, str], *, read: Metadata) -> ConfigMap: ...
 
     async def read_lease(self, name: str) -> Lease: ...
 
-    async def create_lease(self, name: str, spec: LeaseSpec, *, annotations: Annotations = None) -> Lease: ...
+    async def create_lease(self, name: str, spec: LeaseSpec, *, annotations: Mapping[str, str]) -> Lease: ...
 
-    async def update_lease(
-        self, name: str, spec: LeaseSpec, *, version: str, annotations: Annotations = None
-    ) -> Lease: ...
+    async def update_lease(self, name: str, spec: LeaseSpec, *, read: Metadata) -> Lease: ...
 
     async def create_event(self, event: dict[str, object]) -> None: ...
 
@@ -215,32 +211,43 @@ class ApiWriter(ApiReader):
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._named(name), "data": data}
         return await self._create(CONFIGMAPS, body)
 
-    async def update_config_map(
-        self, name: str, data: dict[str, str], *, version: str, annotations: Annotations = None
-    ) -> ConfigMap:
-        """Replaces it where its resourceVersion is `version`; annotations that others made are to be passed again."""
-        metadata = self._named(name, annotations) | {"resourceVersion": version}
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    async def update_config_map(self, name: str, data: dict[str, str], *, read: Metadata) -> ConfigMap:
+        """Replaces it where it is still the one that was read; what others wrote into its metadata stays."""
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._kept(name, read), "data": data}
         return await self._update(CONFIGMAPS, name, body)
 
     async def read_lease(self, name: str) -> Lease:
         return await self.get(LEASES, name)
 
-    async def create_lease(self, name: str, spec: LeaseSpec, *, annotations: Annotations = None) -> Lease:
-        return await self._create(LEASES, self._lease(self._named(name, annotations), spec))
+    async def create_lease(self, name: str, spec: LeaseSpec, *, annotations: Mapping[str, str]) -> Lease:
+        metadata = self._named(name) | ({"annotations": dict(annotations)} if annotations else {})
+        return await self._create(LEASES, self._lease(metadata, spec))
 
-    async def update_lease(self, name: str, spec: LeaseSpec, *, version: str, annotations: Annotations = None) -> Lease:
-        """Replaces it where its resourceVersion is `version`; annotations that others made are to be passed again."""
-        metadata = self._named(name, annotations) | {"resourceVersion": version}
-        return await self._update(LEASES, name, self._lease(metadata, spec))
+    async def update_lease(self, name: str, spec: LeaseSpec, *, read: Metadata) -> Lease:
+        """As `update_config_map`."""
+        return await self._update(LEASES, name, self._lease(self._kept(name, read), spec))
 
     async def create_event(self, event: dict[str, object]) -> None:
         await self._send("create", "POST", f"/api/v1/namespaces/{self.namespace}/events", event)
 
-    def _named(self, name: str, annotations: Annotations = None) -> dict[str, object]:
-        labels = {"app.kubernetes.io/part-of": "diego-medic"}
-        metadata: dict[str, object] = {"name": name, "namespace": self.namespace, "labels": labels}
-        return metadata | ({"annotations": dict(annotations)} if annotations else {})
+    def _named(self, name: str) -> dict[str, object]:
+        return {"name": name, "namespace": self.namespace, "labels": dict(_LABELS)}
+
+    def _kept(self, name: str, read: Metadata) -> dict[str, object]:
+        """The metadata for a PUT, which replaces all of it: what is left out would be removed.
+
+        Without a resourceVersion nothing would be compared, so what was read without one is not replaced.
+        """
+        if not read.resource_version:
+            raise ApiUnreachableError(f"not an answer of Kubernetes: {name} was read without a resourceVersion")
+        others = {
+            "annotations": read.annotations,
+            "ownerReferences": msgspec.to_builtins(read.owner_references),
+            "finalizers": read.finalizers,
+        }
+        labels = (read.labels or {}) | _LABELS
+        kept = {key: value for key, value in others.items() if value}
+        return self._named(name) | {"labels": labels, "resourceVersion": read.resource_version} | kept
 
     @staticmethod
     def _lease(metadata: dict[str, object], spec: LeaseSpec) -> dict[str, object]:

@@ -12,11 +12,13 @@ class Object(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Base of what is decoded from the API: unknown fields are skipped, known ones are checked."""
 
 
-class OwnerReference(Object, frozen=True):
-    uid: str = ""
+class OwnerReference(Object, frozen=True, omit_defaults=True):
+    api_version: str = ""
     kind: str = ""
     name: str = ""
+    uid: str = ""
     controller: bool = False
+    block_owner_deletion: bool = False
 
 
 class Metadata(Object, frozen=True):
@@ -30,6 +32,7 @@ class Metadata(Object, frozen=True):
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
     owner_references: list[OwnerReference] | None = None
+    finalizers: list[str] | None = None
 
 
 class Stored(Object, frozen=True):

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
+from exporter.kubernetes.objects import Metadata
 from sandbox.api.calls import Call
 from sandbox.simulation.faults import Faults
 from sandbox.simulation.history import Accepted, RecordedBox
@@ -69,10 +70,8 @@ class StoppingWriter(ApiWriter):
 
     stops: Callable[[], None]
 
-    async def update_config_map(
-        self, name: str, data: dict[str, str], *, version: str, annotations: Mapping[str, str] | None = None
-    ) -> ConfigMap:
-        written = await super().update_config_map(name, data, version=version, annotations=annotations)
+    async def update_config_map(self, name: str, data: dict[str, str], *, read: Metadata) -> ConfigMap:
+        written = await super().update_config_map(name, data, read=read)
         if '"intended"' in data.get("journal.json", ""):
             self.stops()
             await asyncio.sleep(0)  # a process that is stopped continues here

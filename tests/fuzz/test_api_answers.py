@@ -9,6 +9,7 @@ from hypothesis import event, given, note
 
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import ENDPOINTS, PODS, SERVICES, STATEFULSETS, KubernetesError
+from exporter.kubernetes.objects import Metadata
 from tests.support.foundations import endpoints, pod, statefulset
 from tests.support.fuzzing import play, randoms
 from tests.support.scripted import FuzzedTransport
@@ -62,9 +63,9 @@ def test_every_question_ends_in_an_answer_or_in_a_kubernetes_error(random: Rando
             writer.log("x", "c", previous=False, tail_lines=1, limit_bytes=1),
             writer.allowed("get", "", "pods"),
             writer.read_config_map("x"),
-            writer.update_config_map("x", {}, version="1"),
+            writer.update_config_map("x", {}, read=Metadata(resource_version="1")),
             writer.read_lease("x"),
-            writer.update_lease("x", LeaseSpec(), version="1"),
+            writer.update_lease("x", LeaseSpec(), read=Metadata(resource_version="1")),
             writer.create_event({}),
         )
         for each in questions:

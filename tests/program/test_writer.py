@@ -10,6 +10,7 @@ from aiohttp import web
 
 from exporter.kubernetes.api import PODS, ApiError, ApiUnreachableError, NotFoundError
 from exporter.kubernetes.connection import Connection, Login
+from exporter.kubernetes.objects import Metadata
 from tests.support.apis import POD, Api, says
 from webhook.writer import Deleted
 
@@ -71,7 +72,7 @@ async def test_a_delete_that_was_cut_off_is_not_sent_again(tmp_path: Path) -> No
         with pytest.raises(ApiUnreachableError, match="Server disconnected"):
             await writer.delete_pod("diego-api-0", uid="u")
         with pytest.raises(ApiUnreachableError, match="Server disconnected"):
-            await writer.update_config_map("journal", {}, version="1")
+            await writer.update_config_map("journal", {}, read=Metadata(resource_version="1"))
         with pytest.raises(ApiUnreachableError, match="Server disconnected"):
             await writer.get(PODS, "diego-api-0")
 
@@ -99,7 +100,7 @@ async def test_a_delete_that_is_unauthorized_is_not_sent_again(tmp_path: Path) -
         assert len(api.requests) == 1
 
         with pytest.raises(ApiError, match="401"):
-            await writer.update_config_map("journal", {}, version="1")
+            await writer.update_config_map("journal", {}, read=Metadata(resource_version="1"))
         assert len(api.requests) == 3, "the control: another write is sent again, with credentials that were read again"
 
 

@@ -1,6 +1,6 @@
 """What becomes of a request: every decision with its reason, at its moment, and the breaker."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -199,3 +199,12 @@ def test_a_request_joins_a_run_unless_one_of_the_two_only_observes(
     journal, decision = request_as_person(open_one, person(10), settings)
     assert decision.kind is expected
     assert journal.request is None
+
+
+def test_a_moment_at_the_end_of_the_calendar_is_no_defect() -> None:
+    """A person has edited the journal: whatever is decided, it must be decided."""
+    end = datetime.max.replace(tzinfo=UTC)
+    journal = Journal(foundation="cf", disruptions=(Disruption(run="cf-1", started=end),))
+
+    assert cooldown_end(journal, CF) == end
+    assert decide(journal, CF, at(0)).reason is DecisionReason.COOLDOWN

@@ -182,9 +182,9 @@ async def test_two_writers_of_one_object_compare_and_swap() -> None:
     cluster = healthy_foundation()
     first, second = InProcessWriter(cluster), InProcessWriter(cluster)
     made = await first.create_config_map("x", {"a": "1"})
-    await second.update_config_map("x", {"a": "2"}, version=made.metadata.resource_version)
+    await second.update_config_map("x", {"a": "2"}, read=made.metadata)
     with pytest.raises(ConflictError):
-        await first.update_config_map("x", {"a": "3"}, version=made.metadata.resource_version)
+        await first.update_config_map("x", {"a": "3"}, read=made.metadata)
 
     assert cluster.config_maps["x"].data == {"a": "2"}
 

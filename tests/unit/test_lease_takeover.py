@@ -60,6 +60,33 @@ async def test_the_duration_is_the_holders(cluster: Shelf) -> None:
     assert 60 < await seconds_to_take(InProcessWriter(cluster)) <= 60 + 2 * DEFAULT.lease_retry
 
 
+@pytest.mark.parametrize(("edited", "seconds"), [(1, 15), (-1, 15), (2**31 - 1, 3600)])
+async def test_a_duration_that_a_person_wrote_is_taken_within_reason(
+    cluster: Shelf, edited: int, seconds: float
+) -> None:
+    """No shorter than its holder trusts it, and no longer than anybody can wait."""
+    cluster.write_lease(NAME, LeaseSpec(holder_identity="other", lease_duration_seconds=edited, lease_transitions=5))
+
+    assert seconds < await seconds_to_take(InProcessWriter(cluster)) <= seconds + 2 * DEFAULT.lease_retry
+
+
+@pytest.mark.parametrize("name", ["", None])
+async def test_a_lease_whose_holder_was_removed_by_hand_is_taken_once_he_knows(
+    cluster: Shelf, writer: InProcessWriter, name: str | None
+) -> None:
+    """Who gives it back leaves no renewTime: that is the control, `test_a_free_lease_is_taken_at_once`."""
+    async with held_by(writer, "a") as held:
+        await asyncio.sleep(1)
+        cluster.write_lease(NAME, msgspec.structs.replace(spec(cluster), holder_identity=name))
+        taking = asyncio.create_task(seconds_to_take(InProcessWriter(cluster)))
+        await asyncio.sleep(DEFAULT.lease_renew - 1)
+        assert trusted(held)
+        assert not taking.done()
+        await asyncio.sleep(0.1)
+        assert held.lost
+    assert await taking > DEFAULT.lease_duration
+
+
 async def test_each_sign_of_life_begins_the_wait_anew(cluster: Shelf) -> None:
     await die(cluster)
     task = asyncio.create_task(seconds_to_take(InProcessWriter(cluster)))
@@ -111,6 +138,22 @@ async def test_where_somebody_acted_before_a_missing_lease_is_waited_for(cluster
     async with held_by(InProcessWriter(cluster), "b", epoch=6) as held:
         assert DEFAULT.lease_duration < now() <= DEFAULT.lease_duration + 2 * DEFAULT.lease_retry
         assert held.epoch == 7
+
+
+async def test_a_lease_that_came_and_went_between_two_looks_is_noticed_by_its_epoch(cluster: Shelf) -> None:
+    """Two looks found none, 15 s apart; in between somebody has taken it, and the lease was deleted once more."""
+    known = [6]
+    lock = a_lock(InProcessWriter(cluster), "b")
+
+    async def take() -> float:
+        async with lock.hold(least_epoch=lambda: known[0]):
+            return now()
+
+    taking = asyncio.create_task(take())
+    await asyncio.sleep(13)
+    known[0] = 7  # what the other holder has written into the journal
+
+    assert await taking > 13 + DEFAULT.lease_duration
 
 
 async def test_a_holder_whose_lease_was_deleted_has_lost_it(writer: InProcessWriter, cluster: Shelf) -> None:

@@ -149,3 +149,14 @@ async def test_what_can_not_be_read_for_now_is_not_lost(store: Store, writer: In
         await store.reset_lost()
 
     assert texts(cluster.journal()) == ["one"]
+
+
+async def test_an_answer_without_a_uid_is_none(cluster: Shelf, store: Store) -> None:
+    """Which ConfigMap it is could not be compared with what the Lease remembers."""
+    cluster.put_journal(Journal(foundation="cf"))
+    cluster.change("configmaps", JOURNAL, metadata={"uid": ""})
+    with pytest.raises(ApiUnreachableError, match="without a UID"):
+        await store.update(noting("one"))
+
+    cluster.change("configmaps", JOURNAL, metadata={"uid": "one"})
+    assert await store.update(noting("one")) == "one"

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+import msgspec
+
 from exporter.clock import Clock, Instant
 from exporter.kubernetes.api import ConflictError, KubernetesError, NotFoundError
 from webhook.timings import DEFAULT, Timings
@@ -25,8 +27,8 @@ JOURNAL_UID = "diego-medic/journal-uid"
 """Annotation of the Lease: the UID of the ConfigMap that is the journal, so that another one is noticed."""
 
 
-_LONGEST_DURATION = 120.0
-"""Seconds; of a program of this kind no lease lasts longer."""
+_LONGEST_DURATION = 3600.0
+"""Seconds; a person who edits a Lease can write any number, and nobody can wait for a century."""
 
 
 def new_identity() -> str:
@@ -61,7 +63,7 @@ class LeaseLock:
         self._writer = writer
         self._clock = clock
         self._timings = timings
-        # Another's lease, or that there is none, and the epoch known from elsewhere (a lease may come and go between two
+        # Another's lease, or none, and the epoch known from elsewhere (since a lease may come and go between two
         # looks), with the loop's time when these were first seen.
         self._seen: tuple[tuple[LeaseSpec | None, int], float] | None = None
 
@@ -133,8 +135,8 @@ class LeaseLock:
             return None
         epoch = max(spec.lease_transitions or 0, least_epoch) + 1
         annotations = remembered | (lease.metadata.annotations or {})  # what it remembers is not overwritten here
-        version = lease.metadata.resource_version
-        await self._writer.update_lease(self.name, _with(mine, epoch), version=version, annotations=annotations)
+        metadata = msgspec.structs.replace(lease.metadata, annotations=annotations)
+        await self._writer.update_lease(self.name, _with(mine, epoch), read=metadata)
         return epoch
 
     def _is_free(self, spec: LeaseSpec) -> bool:
@@ -186,10 +188,7 @@ class LeaseLock:
             renew_time=datetime.fromtimestamp(self._clock.now(), UTC),
             lease_transitions=held.epoch,
         )
-        metadata = lease.metadata
-        await self._writer.update_lease(
-            self.name, spec, version=metadata.resource_version, annotations=metadata.annotations
-        )
+        await self._writer.update_lease(self.name, spec, read=lease.metadata)
 
     def _lose(self, held: Held, reason: str) -> None:
         held.lost = True
@@ -202,10 +201,7 @@ class LeaseLock:
                 lease = await self._writer.read_lease(self.name)
                 if self._is_mine(lease, held):
                     free = _with(LeaseSpec(holder_identity="", lease_duration_seconds=1), held.epoch)
-                    metadata = lease.metadata
-                    await self._writer.update_lease(
-                        self.name, free, version=metadata.resource_version, annotations=metadata.annotations
-                    )
+                    await self._writer.update_lease(self.name, free, read=lease.metadata)
 
     def _is_mine(self, lease: Lease, held: Held) -> bool:
         return lease.spec.holder_identity == self.identity and lease.spec.lease_transitions == held.epoch

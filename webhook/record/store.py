@@ -12,8 +12,11 @@ import asyncio
 from contextlib import suppress
 from typing import TypeVar
 
+import msgspec
+
 from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
+from exporter.kubernetes.objects import Metadata
 from webhook.record.batch import Change, apply, fail, fenced
 from webhook.record.encoding import JournalUnreadableError, decode, encode
 from webhook.record.errors import ForeignJournalError, JournalLostError
@@ -46,10 +49,9 @@ class Store:
         self.seen_at: float | None = None  # the loop's time at which `journal` was last known to be true
         self._last: Journal | None = None
         self._writer = writer
-        self._version = ""  # resourceVersion of `journal`; empty: there is no ConfigMap yet
+        self._metadata: Metadata | None = None  # of the ConfigMap that `journal` was read from; None: there is none yet
         self._beside: dict[str, str] = {}  # what else stands in the ConfigMap, and stays there
         self._uid = ""  # of the ConfigMap that is the journal
-        self._annotations: dict[str, str] | None = None
         self._known = False
         self._lock = asyncio.Lock()
         self._queue: list[tuple[Change[object], asyncio.Future[object]]] = []
@@ -135,7 +137,7 @@ class Store:
             if self._known or await self._was_there():
                 self._known = True
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing") from None
-            self._version = ""
+            self._metadata = None
             return self._seen(Journal(foundation=self.foundation))
         except BaseException:
             self.journal = None
@@ -145,6 +147,8 @@ class Store:
     async def _recognize(self, found: ConfigMap) -> None:
         """Raises JournalLostError where the ConfigMap is not the one that the Lease remembers."""
         uid = found.metadata.uid
+        if not uid:
+            raise ApiUnreachableError(f"not an answer of Kubernetes: ConfigMap {self.name} without a UID")
         if uid == self._uid:
             return
         remembered = (await self._lease_annotations()).get(JOURNAL_UID, uid)
@@ -188,20 +192,17 @@ class Store:
             raise JournalLostError(f"ConfigMap {self.name} is not readable: {error}") from error
         if journal.foundation != self.foundation:
             raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {journal.foundation}")
-        self._version = found.metadata.resource_version
+        self._metadata = found.metadata
         self._beside = data
-        self._annotations = found.metadata.annotations
         return journal
 
     async def _write(self, journal: Journal) -> None:
         text = encode(journal)
         data = self._beside | {_OWNER: self.foundation, _KEY: text}
         self.journal = None  # until the answer is there, what stands in the cluster is not known
-        if self._version:
+        if self._metadata is not None:
             try:
-                written = await self._writer.update_config_map(
-                    self.name, data, version=self._version, annotations=self._annotations
-                )
+                written = await self._writer.update_config_map(self.name, data, read=self._metadata)
             except NotFoundError:
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing") from None
         else:
@@ -209,7 +210,7 @@ class Store:
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing")
             written = await self._writer.create_config_map(self.name, data)
             self._uid = written.metadata.uid
-        self._version = written.metadata.resource_version
+        self._metadata = written.metadata
         self._known = True
         self._seen(decode(text))  # what was trimmed is gone here as well
 
@@ -224,12 +225,12 @@ class Store:
         """Creates an empty journal where there is none. It must exist before the Lease: see the module's docstring."""
         async with self._lock:
             journal = await self._read()
-            if not self._version:
+            if self._metadata is None:
                 try:
                     await self._write(journal)
                 except ConflictError as error:  # another process was faster, or somebody else objects
                     await self._read()
-                    if not self._version:
+                    if self._metadata is None:
                         raise ApiUnreachableError(f"the journal could not be created: {error}") from error
 
     async def reset_lost(self) -> bool:
@@ -254,9 +255,7 @@ class Store:
             else:
                 lost = (found.data or {}).get(_KEY)
                 data = fresh | ({_LOST: lost[:MAX_BYTES]} if lost is not None else {})
-                written = await self._writer.update_config_map(
-                    self.name, data, version=found.metadata.resource_version, annotations=found.metadata.annotations
-                )
+                written = await self._writer.update_config_map(self.name, data, read=found.metadata)
             await self._remember(written.metadata.uid)
             await self._read()
             return True
@@ -266,5 +265,5 @@ class Store:
         with suppress(NotFoundError):
             lease = await self._writer.read_lease(self.name)
             annotations = (lease.metadata.annotations or {}) | {JOURNAL_UID: uid}
-            version = lease.metadata.resource_version
-            await self._writer.update_lease(self.name, lease.spec, version=version, annotations=annotations)
+            metadata = msgspec.structs.replace(lease.metadata, annotations=annotations)
+            await self._writer.update_lease(self.name, lease.spec, read=metadata)
