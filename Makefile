@@ -22,7 +22,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo docs test test-fast test-cluster coverage check format simulate fuzz mutants lock build
+.PHONY: install demo docs test test-fast test-cluster coverage check format simulate fuzz soak mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -97,6 +97,10 @@ simulate: install
 EXAMPLES ?= 10000
 fuzz: install
 	FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) --numprocesses auto --dist worksteal --timeout 0 tests/fuzz $(ARGS)
+
+# A week in virtual time, about ten minutes, and a minute with real sockets: what the programs keep must not grow.
+soak: install
+	$(BIN)/python -W ignore -m tests.soak $(ARGS)
 
 # What catches each mutation of tests/mutations: about 20 minutes on two cores.
 mutants: install

@@ -59,6 +59,7 @@ class Exporter:
 
     def apply(self, config: Config) -> None:
         self._fleet.apply(config)
+        self._connections.retain((each.kubeconfig, each.context) for each in config.foundations)
 
     async def run(self) -> None:
         await self._fleet.run()

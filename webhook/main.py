@@ -45,7 +45,9 @@ class Webhook:
         self._identity = new_identity()
         self._random = Random()  # noqa: S311 - jitter and the tail of a run's id
         self._connections = Connections()
-        self._medics = Medics(start.config, build=self._medic, timings=timings, on_crash=self._crashed)
+        self._medics = Medics(
+            start.config, build=self._medic, timings=timings, on_crash=self._crashed, on_remove=self._removed
+        )
         http = HttpMetrics(registry)
         intake = Intake(medics=self._medics.by_foundation, clock=start.clock, metrics=http, timings=timings)
         handlers = Routes(intake=intake, medics=self._medics, metrics=http)
@@ -72,6 +74,7 @@ class Webhook:
             file = self._start.options.config_file
             raise ConfigError([Problem(file, None, "webhook.bearer_token_file", str(error))]) from error
         self._medics.apply(config)
+        self._connections.retain((each.kubeconfig, each.context) for each in config.foundations)
 
     async def run(self) -> None:
         await self._medics.run()
@@ -94,7 +97,12 @@ class Webhook:
         )
 
     def _crashed(self, foundation: str, _error: Exception) -> None:
-        self._counters.restarts.labels(foundation).inc()
+        if foundation in self._counters.foundations:
+            self._counters.restarts.labels(foundation).inc()
+
+    def _removed(self, foundation: str) -> None:
+        self._counters.remove(foundation)
+        self._probes.remove(foundation)
 
 
 def _token(config: Config) -> BearerToken | None:

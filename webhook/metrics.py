@@ -25,9 +25,10 @@ _STEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 
 
 class Counters:
-    """The counters of all foundations."""
+    """The counters of all foundations. `foundations` are those that are counted: a removed one leaves no series."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.foundations: set[str] = set()
         self.runs = Counter(
             "diego_remediation_runs",
             "Number of runs that this process finished, by outcome.",
@@ -79,6 +80,13 @@ class Counters:
             registry=registry,
         )
 
+    def remove(self, foundation: str) -> None:
+        """Deletes all series of the foundation; what its medic does until it has ended is not counted."""
+        self.foundations.discard(foundation)
+        histograms = (self.step_duration, self.run_duration)
+        for family in (self.runs, self.refusals, self.steps, self.decisions, self.restarts, self.leader, *histograms):
+            family.remove_by_labels({"foundation": foundation})
+
 
 class RunMetrics:
     """The counters of one foundation: every value of every label exists from the start."""
@@ -86,6 +94,7 @@ class RunMetrics:
     def __init__(self, counters: Counters, foundation: str) -> None:
         self._counters = counters
         self._foundation = foundation
+        counters.foundations.add(foundation)
         for outcome in Outcome:
             counters.runs.labels(foundation, RUNBOOK, outcome)
             counters.run_duration.labels(foundation, outcome)
@@ -100,11 +109,19 @@ class RunMetrics:
         counters.restarts.labels(foundation)
         self.leading(False)
 
+    @property
+    def _counted(self) -> bool:
+        return self._foundation in self._counters.foundations
+
     def step(self, step: Step, result: StepResult, seconds: float) -> None:
+        if not self._counted:
+            return
         self._counters.steps.labels(self._foundation, step, result).inc()
         self._counters.step_duration.labels(self._foundation, step).observe(seconds)
 
     def run_ended(self, run: Run) -> None:
+        if not self._counted:
+            return
         outcome = str(run.outcome)
         self._counters.runs.labels(self._foundation, run.runbook, outcome).inc()
         if run.outcome is Outcome.REFUSED and (reason := reason_of(run.reason)) is not None:
@@ -114,10 +131,12 @@ class RunMetrics:
             self._counters.run_duration.labels(self._foundation, outcome).observe(seconds)
 
     def decided(self, decision: Decision) -> None:
-        self._counters.decisions.labels(self._foundation, decision.kind, decision.reason).inc()
+        if self._counted:
+            self._counters.decisions.labels(self._foundation, decision.kind, decision.reason).inc()
 
     def leading(self, leads: bool) -> None:
-        self._counters.leader.labels(self._foundation).set(leads)
+        if self._counted:
+            self._counters.leader.labels(self._foundation).set(leads)
 
 
 def _kind_of(reason: DecisionReason) -> DecisionKind:
@@ -131,6 +150,7 @@ class CloudControllerProbes:
     def __init__(self, registry: CollectorRegistry, *, clock: Clock) -> None:
         self._clock = clock
         self._readings: dict[str, Reading] = {}
+        self._foundations: set[str] = set()
         self._probes = Counter(
             "diego_bbs_probes",
             "Number of probes of the BBS, by result.",
@@ -147,11 +167,21 @@ class CloudControllerProbes:
 
     def add(self, foundation: str) -> None:
         """Every result exists from the start, so that the first of a kind is an increase."""
+        self._foundations.add(foundation)
         for result in ProbeResult:
             self._probes.labels(foundation, VANTAGE, result.value)
         self._durations.labels(foundation, VANTAGE)
 
+    def remove(self, foundation: str) -> None:
+        """Deletes all series of the foundation; checks that end later are not counted."""
+        self._foundations.discard(foundation)
+        self._readings.pop(foundation, None)
+        for family in (self._probes, self._durations):
+            family.remove_by_labels({"foundation": foundation})
+
     def observe(self, foundation: str, probe: Probe, reachable: bool | None) -> None:
+        if foundation not in self._foundations:
+            return
         self._probes.labels(foundation, VANTAGE, probe.result.value).inc()
         self._durations.labels(foundation, VANTAGE).observe(probe.duration)
         before = self._readings.get(foundation, Reading())

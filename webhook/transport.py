@@ -56,8 +56,7 @@ class HttpWriteTransport(HttpTransport):
             )
 
         with reaching():
-            sending = authorized(self._connection, ask) if retry_unauthorized else ask(await self._connection.login())
-            async with await sending as response:
+            async with await authorized(self._connection, ask, retry_unauthorized=retry_unauthorized) as response:
                 return await whole(response)
 
     async def exec(self, path: str, query: list[tuple[str, str]]) -> AsyncGenerator[bytes, None]:

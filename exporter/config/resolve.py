@@ -96,9 +96,8 @@ def _same_targets(foundations: list[tuple[str, Node]], *, file: str) -> Iterator
     """Foundations that would watch, or restart, the same StatefulSet: two runs would delete each other's pods."""
     first: dict[tuple[str | None, ...], str] = {}
     for path, foundation in foundations:
-        kubeconfig, *rest = (get_text(foundation, key) for key in ("kubeconfig", "context", "namespace"))
-        # One file may be named by several paths. Text that is not printable may not be a path at all.
-        place = (os.path.realpath(kubeconfig) if kubeconfig and kubeconfig.isprintable() else kubeconfig, *rest)
+        kubeconfig, context, namespace = (get_text(foundation, key) for key in ("kubeconfig", "context", "namespace"))
+        place = (*_cluster(kubeconfig, context), namespace)
         names = dict.fromkeys([*get_names(foundation, "diego_api", "statefulset"), *get_names(foundation, "restart")])
         shared = {name: first[*place, name] for name in names if (*place, name) in first}
         if shared:
@@ -107,6 +106,30 @@ def _same_targets(foundations: list[tuple[str, Node]], *, file: str) -> Iterator
             yield Problem(file, foundation.line, path, message)
         for name in names:
             first.setdefault((*place, name), path)
+
+
+def _cluster(kubeconfig: str | None, context: str | None) -> tuple[str | None, ...]:
+    """What tells a cluster from another one: the API server's URL, where the kubeconfig says it."""
+    # Text that is not printable may not be a path at all, and a pipe is read once, and not by us.
+    if kubeconfig is None or not kubeconfig.isprintable() or not os.path.isfile(kubeconfig):  # noqa: PTH113 - as above
+        return kubeconfig, context
+    try:
+        tree, _ = read_tree(kubeconfig)
+    except ConfigError:
+        tree = Block({})
+    wanted = context if context is not None else get_text(tree, "current-context")
+    cluster = _named(tree, "clusters", get_text(_named(tree, "contexts", wanted), "context", "cluster"))
+    server, proxy = (get_text(cluster, "cluster", key) for key in ("server", "proxy-url"))
+    if server is None:
+        return os.path.realpath(kubeconfig), context  # one file may be named by several paths
+    return server.rstrip("/"), proxy
+
+
+def _named(tree: Node, key: str, name: str | None) -> Node | None:
+    """The item of a kubeconfig's list that has the name."""
+    listed = get(tree, key)
+    items = listed.items if isinstance(listed, ListNode) else ()
+    return next((each for each in items if name is not None and get_text(each, "name") == name), None)
 
 
 def _modes(foundations: list[tuple[str, Node]], *, general: Node, file: str) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """The way to an API server: when the credentials are read, and read again, and who shares the connections."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +15,9 @@ TIMEOUT = 10.0
 """Seconds within which the credentials must be there: a kubeconfig may run a plugin that logs in."""
 RENEWAL = 30.0
 """Seconds between two attempts to read the credentials again: a token that stays wrong is not read at each request."""
+
+LINGER = 15.0
+"""Seconds for which a connection that no foundation uses any more stays open: a medic gives its lease back on it."""
 
 Query = Mapping[str, str] | list[tuple[str, str]]
 
@@ -43,7 +46,8 @@ class Connection:
     """A connection to one API server, shared by all foundations on it.
 
     It is configured at the first request and not before, so that a program starts, checks its config and serves while a
-    kubeconfig is missing or wrong. After a 401 it is configured again: a token may have been renewed on disk.
+    kubeconfig is missing or wrong. It is configured again after a 401, since a token may have been renewed on disk, and
+    where the server's certificate is not accepted, since its authority may have been replaced.
     """
 
     def __init__(self, *, kubeconfig: str | None = None, context: str | None = None) -> None:
@@ -75,7 +79,7 @@ class Connection:
         return Login(current, headers | ({"Authorization": authorization} if authorization else {}))
 
     async def renew(self, refused: Login) -> bool:
-        """Configures again after a 401; False where that was tried within the last `RENEWAL` seconds."""
+        """Configures again; False where that was tried within the last `RENEWAL` seconds."""
         async with self._configuring:
             if self._account is not refused.account:
                 return True  # another request has renewed it meanwhile
@@ -103,6 +107,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[tuple[str | None, str | None], Connection] = {}
+        self._lingering: set[Connection] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     def connection(self, *, kubeconfig: str | None, context: str | None) -> Connection:
         key = (kubeconfig, context)
@@ -110,10 +116,27 @@ class Connections:
             self._open[key] = Connection(kubeconfig=kubeconfig, context=context)
         return self._open[key]
 
+    def retain(self, used: Iterable[tuple[str | None, str | None]]) -> None:
+        """Closes those that are not among these kubeconfigs and contexts, after `LINGER`. Needs the running loop."""
+        for key in self._open.keys() - set(used):
+            connection = self._open.pop(key)
+            self._lingering.add(connection)
+            closing = asyncio.create_task(self._close_later(connection))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
     async def close(self) -> None:
-        for connection in self._open.values():
+        for closing in self._closing:
+            closing.cancel()
+        for connection in (*self._open.values(), *self._lingering):
             await connection.close()
         self._open.clear()
+        self._lingering.clear()
+
+    async def _close_later(self, connection: Connection) -> None:
+        await asyncio.sleep(LINGER)
+        await connection.close()
+        self._lingering.discard(connection)
 
 
 def words(error: BaseException) -> str:

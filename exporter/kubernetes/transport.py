@@ -14,6 +14,8 @@ import aiohttp
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.kubernetes.connection import Connection, Login, words
 
+R = TypeVar("R", bound=aiohttp.ClientResponse)
+
 CONNECT = 10.0
 """Seconds within which a connection must be made."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_connect=CONNECT)
@@ -75,14 +77,22 @@ class HttpTransport:
         return await authorized(self._connection, ask)
 
 
-R = TypeVar("R", bound=aiohttp.ClientResponse)
+async def authorized(
+    connection: Connection, ask: Callable[[Login], Awaitable[R]], *, retry_unauthorized: bool = True
+) -> R:
+    """Asks with credentials and authorities that are read again where they, or the server's, are refused.
 
-
-async def authorized(connection: Connection, ask: Callable[[Login], Awaitable[R]]) -> R:
-    """Asks, and after a 401 once more with credentials that were read again."""
+    After a 401 it asks once more, unless the caller forbids it. Where the server's certificate was not accepted nothing
+    was sent, so it asks once more in any case.
+    """
     login = await connection.login()
-    response = await ask(login)
-    if response.status != 401 or not await connection.renew(login):
+    try:
+        response = await ask(login)
+    except aiohttp.ClientConnectorCertificateError:
+        if not await connection.renew(login):
+            raise
+        return await ask(await connection.login())
+    if response.status != 401 or not retry_unauthorized or not await connection.renew(login):
         return response
     response.close()
     return await ask(await connection.login())

@@ -45,6 +45,11 @@ class Children:
             )
         self._children.append(_Child(name, process, log))
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids by name."""
+        return {child.name: child.process.pid for child in self._children}
+
     def check(self) -> None:
         """Raises ChildDiedError when a child has ended."""
         for child in self._children:

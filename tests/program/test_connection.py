@@ -11,6 +11,9 @@ from exporter.kubernetes.client import ApiReader
 from exporter.kubernetes.connection import Connection, Connections
 from exporter.kubernetes.transport import HttpTransport
 from tests.support.apis import POD, Api, event, kubeconfig, says, streams
+from tests.support.certificates import Authority
+from webhook.transport import HttpWriteTransport
+from webhook.writer import ApiWriter
 
 
 async def watched(reader: ApiReader) -> int:
@@ -64,6 +67,58 @@ async def test_foundations_on_one_cluster_share_its_connection() -> None:
     assert connections.connection(kubeconfig="a", context=None) is first
     assert connections.connection(kubeconfig="a", context="b") is not first
     await connections.close()
+
+
+async def test_a_connection_that_no_foundation_uses_any_more_is_closed(tmp_path: Path) -> None:
+    """After a reload with another kubeconfig. What is on its way may end first."""
+    connections = Connections()
+    used, unused = (connections.connection(kubeconfig=name, context=None) for name in "ab")
+    closed: list[Connection] = []
+    for each in (used, unused):
+        each.close = lambda each=each: noted(closed, each)  # type: ignore[method-assign, misc]
+    connections.retain([("a", None)])
+
+    assert connections.connection(kubeconfig="a", context=None) is used
+    assert connections.connection(kubeconfig="b", context=None) is not unused, "a later reload opens a new one"
+    assert closed == []
+    await connections.close()
+    assert set(closed) == {used, unused}
+
+
+async def noted(closed: list[Connection], connection: Connection) -> None:
+    closed.append(connection)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_authority_that_was_replaced_is_read_again(tmp_path: Path, method: str) -> None:
+    """The cluster's CA was renewed, and the server has a certificate of the new one: nothing was sent to it so far."""
+    old, new = (Authority(tmp_path, name) for name in ("old", "new"))
+    api = Api(says(POD))
+    async with api.secured(tmp_path, issued_by=new, trusting=tmp_path / "ca.pem") as writer:
+        (tmp_path / "ca.pem").write_bytes(old.certificate.read_bytes())
+        with pytest.raises(ApiUnreachableError, match="certificate verify failed"):
+            await asked(writer, method)
+        (tmp_path / "ca.pem").write_bytes(new.certificate.read_bytes())
+        with pytest.raises(ApiUnreachableError, match="certificate verify failed"):
+            await asked(writer, method)  # it was read again a moment ago
+        writer_connection(writer)._renewed_at = None
+
+        await asked(writer, method)
+
+    assert [each.method for each in api.requests] == [method]
+
+
+async def asked(writer: ApiWriter, method: str) -> None:
+    if method == "GET":
+        await writer.get(PODS, "diego-api-0")
+    else:
+        await writer.delete_pod("diego-api-0", uid="u")
+
+
+def writer_connection(writer: ApiWriter) -> Connection:
+    transport = writer._writing
+    assert isinstance(transport, HttpWriteTransport)
+    return transport._connection
 
 
 async def test_many_watches_fit_on_one_connection(tmp_path: Path) -> None:

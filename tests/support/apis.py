@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiohttp import web
 from exporter.kubernetes.client import ApiReader
 from exporter.kubernetes.connection import Connection
 from exporter.kubernetes.transport import HttpTransport
+from tests.support.certificates import Authority
 from webhook.transport import HttpWriteTransport
 from webhook.writer import ApiWriter
 
@@ -25,11 +27,12 @@ POD = {
 }
 
 
-def kubeconfig(path: Path, url: str, **user: Any) -> Path:
+def kubeconfig(path: Path, url: str, *, authority: Path | None = None, **user: Any) -> Path:
+    trusted = {} if authority is None else {"certificate-authority": str(authority)}
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "a", "cluster": {"server": url}}],
+        "clusters": [{"name": "a", "cluster": {"server": url, **trusted}}],
         "users": [{"name": "a", "user": user}],
         "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
         "current-context": "a",
@@ -53,20 +56,31 @@ class Api:
         return await self.handler(request)
 
     @asynccontextmanager
-    async def connection(self, folder: Path, **user: Any) -> AsyncIterator[Connection]:
+    async def connection(
+        self, folder: Path, *, tls: ssl.SSLContext | None = None, authority: Path | None = None, **user: Any
+    ) -> AsyncIterator[Connection]:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self.answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        connection = Connection(kubeconfig=str(kubeconfig(folder / "kubeconfig", url, **user)))
+        url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
+        path = kubeconfig(folder / "kubeconfig", url, authority=authority, **user)
+        connection = Connection(kubeconfig=str(path))
         try:
             yield connection
         finally:
             await connection.close()
             await runner.cleanup()
+
+    @asynccontextmanager
+    async def secured(self, folder: Path, *, issued_by: Authority, trusting: Path) -> AsyncIterator[ApiWriter]:
+        """The server has a certificate of one authority, and the client trusts what is in the other file."""
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*issued_by.issue("server"))
+        async with self.connection(folder, tls=tls, authority=trusting) as connection:
+            yield ApiWriter(HttpWriteTransport(connection), namespace="cf", observe=self.count)
 
     def count(self, verb: str, code: str) -> None:
         self.counted.append((verb, code))

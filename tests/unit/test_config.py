@@ -180,15 +180,29 @@ def test_every_program_accepts_every_mode(program: ProgramName, mode: Mode, tmp_
     assert load(str(tmp_path / "diego.yaml"), program=program).foundations[0].remediation.mode is mode
 
 
-@pytest.mark.parametrize(("other", "same"), [("link", True), ("copy", False)])
-def test_a_kubeconfig_is_the_same_by_every_path(tmp_path: Path, *, other: str, same: bool) -> None:
-    """Otherwise two foundations could share a StatefulSet unnoticed. Two files may well be two clusters."""
-    kubeconfig = (CONFIGS / "good" / "kubeconfig").read_bytes()
-    (tmp_path / "kubeconfig").write_bytes(kubeconfig)
-    (tmp_path / "copy").write_bytes(kubeconfig)
-    (tmp_path / "link").symlink_to("kubeconfig")
+OTHER = {
+    "link": ("", "", True),
+    "copy": ("", "", True),
+    "elsewhere": ("127.0.0.1", "127.0.0.2", False),
+    "by-proxy": ("6443", '6443", proxy-url: "http://proxy', False),
+    "broken": ("clusters:", "x:", False),
+}
+
+
+@pytest.mark.parametrize(("other", "context"), [(each, None) for each in OTHER] + [("copy", "right")])
+def test_a_cluster_is_the_same_by_every_kubeconfig(tmp_path: Path, *, other: str, context: str | None) -> None:
+    """Otherwise two foundations could share a StatefulSet unnoticed, each with a journal of its own."""
+    kubeconfig = (CONFIGS / "good" / "kubeconfig").read_text()
+    old, new, same = OTHER[other]
+    (tmp_path / "kubeconfig").write_text(kubeconfig)
+    if other == "link":
+        (tmp_path / other).symlink_to("kubeconfig")
+    else:
+        (tmp_path / other).write_text(kubeconfig.replace(old, new) if old else kubeconfig)
+    named = "" if context is None else f", context: {context}"
     (tmp_path / "diego.yaml").write_text(
-        f"foundations: [{{name: one, kubeconfig: kubeconfig}}, {{name: two, kubeconfig: {other}}}]"
+        f"foundations: [{{name: one, kubeconfig: kubeconfig, diego_api: {{statefulset: [a, b]}}}}, "
+        f"{{name: two, kubeconfig: {other}{named}, diego_api: {{statefulset: [b, a]}}}}]"
     )
     if same:
         assert "foundations[1]: is in the same cluster" in report(str(tmp_path / "diego.yaml"), program="exporter")

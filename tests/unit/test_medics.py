@@ -26,7 +26,8 @@ class Clinic:
     def __init__(self, *names: str, on_crash: OnCrash | None = None) -> None:
         self.programs: dict[str, list[Program]] = {}
         self.clusters: dict[str, InProcessCluster] = {}
-        self.medics = Medics(self.config(*names), build=self._build, on_crash=on_crash)
+        self.removed: list[str] = []
+        self.medics = Medics(self.config(*names), build=self._build, on_crash=on_crash, on_remove=self.removed.append)
 
     def config(self, *names: str, **changes: Any) -> Config:
         return Config(foundations=tuple(self.settings(name, **changes) for name in names))
@@ -169,3 +170,11 @@ async def test_a_medic_that_crashes_ends_no_other_and_is_reported_while_it_does(
         assert (await ended(clinic.clusters["broken"])).outcome is Outcome.RECOVERED
         await asyncio.sleep(SETTLED)
         assert clinic.medics.unhealthy() is None
+
+
+async def test_only_a_foundation_that_left_the_config_is_removed() -> None:
+    clinic = Clinic("cf", "cf-2")
+    async with clinic.open():
+        clinic.medics.apply(clinic.config("cf", "cf-3", cooldown="10m"))
+
+    assert clinic.removed == ["cf-2"]

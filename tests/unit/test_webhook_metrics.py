@@ -149,6 +149,31 @@ def test_every_counter_of_a_foundation_exists_from_the_start() -> None:
     assert set(found.values()) == {0}
 
 
+def test_a_foundation_that_was_removed_has_no_series_any_more() -> None:
+    """Also where its medic still ends its work, which comes after the reload. The other one keeps its own."""
+    registry = CollectorRegistry()
+    counters, probes = Counters(registry), CloudControllerProbes(registry, clock=SetClock())
+    gone, stays = (RunMetrics(counters, name) for name in ("gone", "stays"))
+    for name in ("gone", "stays"):
+        probes.add(name)
+        probes.observe(name, Probe(result=ProbeResult.SUCCESS, at=1_000_000), True)
+
+    counters.remove("gone")
+    probes.remove("gone")
+    for metrics in (gone, stays):
+        metrics.step(Step.RESTART, StepResult.INTERRUPTED, 1)
+        metrics.run_ended(ENDED)
+        metrics.decided(Decision(DecisionKind.REFUSE, DecisionReason.COOLDOWN, ""))
+        metrics.leading(False)
+    for name in ("gone", "stays"):
+        probes.observe(name, Probe(result=ProbeResult.REFUSED, at=1_000_001), False)
+
+    found = shown(registry)
+    assert not [name for name in found if "gone" in name]
+    assert found["diego_remediation_runs_total{foundation=stays,runbook=restart-diego-api,outcome=failed}"] == 1
+    assert found["diego_bbs_probes_total{foundation=stays,vantage=cloud_controller,result=refused}"] == 1
+
+
 def test_a_refused_run_is_counted_by_its_reason() -> None:
     registry = CollectorRegistry()
     metrics = RunMetrics(Counters(registry), "cf")

@@ -18,8 +18,11 @@ class Medics:
         *,
         build: Callable[[Foundation], Medic],
         on_crash: OnCrash | None = None,
+        on_remove: Callable[[str], None] = lambda _foundation: None,
         timings: Timings = DEFAULT,
     ) -> None:
+        """`on_remove` is called with the name of a foundation that a new config does not have any more."""
+        self._on_remove = on_remove
         self._journal_shown = timings.journal_shown
         self._medics = PerFoundation(build=build, run=Medic.run, on_crash=on_crash)
         self.apply(config)
@@ -53,4 +56,7 @@ class Medics:
 
     def apply(self, config: Config) -> None:
         """Continue with this config: a foundation that is the same in both stays as it is."""
+        before = set(self._medics.works)
         self._medics.apply(config.foundations)
+        for name in before - set(self._medics.works):
+            self._on_remove(name)
