@@ -47,6 +47,9 @@ class Timings:
     clock_drift: float = 2.0
     """How much wall time and boot time may disagree since the proof before a clock counts as changed."""
 
+    clock_skew: float = 30.0
+    """How much this machine's clock may differ from the API server's before it is reported."""
+
     patience: float = 30.0
     """How long calls to the API server are repeated once pods were deleted."""
     fate: float = 120.0

@@ -82,6 +82,10 @@ class ExecResult:
 class Writer(Kubernetes, Protocol):
     """What the runbook does to one namespace. Every call raises KubernetesError, and returns within its deadline."""
 
+    @property
+    def server_time(self) -> float | None:
+        """As `ApiReader.server_time`."""
+
     async def allowed(self, verb: str, group: str, resource: str, *, subresource: str = "", name: str = "") -> bool: ...
 
     async def delete_pod(

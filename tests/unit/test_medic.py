@@ -205,3 +205,18 @@ async def test_a_journal_that_is_lost_in_the_middle_of_a_run_stops_it(
 
     assert "journal refused" in caplog.text
     assert (deleted_names(cluster), cluster.config_maps) == ([], {})
+
+
+# ---- the machine's clock
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-3600, 1), (3600, 1), (25, 0), (0, 0)])
+async def test_a_clock_that_differs_from_the_api_servers_is_reported_once(
+    caplog: pytest.LogCaptureFixture, seconds: float, said: int
+) -> None:
+    program = Program(healthy_foundation())
+    program.clock.set_wall(seconds)
+    async with working(program):
+        await asyncio.sleep(60)
+
+    assert caplog.text.count("clock differs from the API server's") == said

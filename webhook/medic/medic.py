@@ -76,17 +76,27 @@ class Medic:
 
     async def _follow(self) -> None:
         """Reads the journal again and again: every replica shows its state, whichever acts."""
-        logged = ""
+        logged, skewed = "", False
         while True:
             try:
                 await self.store.refresh()
                 logged = ""
+                skewed = self._report_skew(before=skewed)
             except (KubernetesError, JournalError) as error:
                 if logged != str(error):
                     logged = str(error)
                     log.warning("journal not readable", extra=self._fields(error=logged))
             self.tried = True
             await asyncio.sleep(self._context.timings.poll)
+
+    def _report_skew(self, *, before: bool) -> bool:
+        """Whether this machine's clock is wrong: other replicas compare the times on record with theirs."""
+        server = self._context.kubernetes.server_time
+        seconds = 0.0 if server is None else self._context.clock.now() - server
+        skewed = abs(seconds) > self._context.timings.clock_skew
+        if skewed and not before:
+            log.warning("clock differs from the API server's", extra=self._fields(seconds=round(seconds)))
+        return skewed
 
     async def _act(self) -> None:
         """Holds the lease and leads. Whatever goes wrong, it starts again."""

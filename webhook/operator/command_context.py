@@ -23,9 +23,7 @@ from webhook.record.journal import Run, Step, StepResult
 from webhook.record.store import Store, journal_name
 from webhook.requests.decision import Decision
 from webhook.runbook.context import RunContext
-
-MAX_SKEW = 30.0
-"""Seconds by which the clock of this machine may differ from the API server's."""
+from webhook.timings import DEFAULT
 
 
 class ExitCode(IntEnum):
@@ -85,7 +83,7 @@ class CommandContext:
         with suppress(KubernetesError):  # a 404 has a Date as well; the command itself reports what is wrong
             await writer.read_config_map(journal_name(foundation))
         offset = 0.0 if writer.server_time is None else writer.server_time - self.clock.now()
-        if abs(offset) > MAX_SKEW:
+        if abs(offset) > DEFAULT.clock_skew:
             hint(
                 f"warning: this machine's clock differs by {-offset:+.0f} s from the API server's; "
                 "times are recorded by the server's clock"

@@ -206,10 +206,14 @@ class Note(Record, frozen=True):
 
 
 class Resolution(Record, frozen=True):
-    """A `resolved` that was received: when the alert ended, and when the first message of it arrived."""
+    """A `resolved` that was received: when the alert ended, and when the first message of it arrived.
+
+    `claimed` is the end that its sender says, where that was in the future: its clock is ahead.
+    """
 
     ended: Moment
     first_seen: Moment
+    claimed: Moment | None = None
 
 
 class Journal(Record, frozen=True):

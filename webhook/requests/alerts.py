@@ -43,7 +43,7 @@ def request_as_alerts(
         resolution = resolved.get(key)
         if ask.firing:
             seen = AlertRecord(alertname=ask.alertname, starts_at=ask.starts_at, last_seen=now)
-            if resolution is None or ask.starts_at >= resolution.ended or now - resolution.first_seen > WINDOW:
+            if resolution is None or not _is_older(ask, resolution) or now - resolution.first_seen > WINDOW:
                 firing[key] = seen
                 reasons[key] = AlertReason.ASKS
             else:
@@ -55,9 +55,9 @@ def request_as_alerts(
             firing.pop(key, None)
             disputed.pop(key, None)
             reasons[key] = AlertReason.RESOLVED
-            if resolution is not None and ask.ends_at <= resolution.ended:
+            if resolution is not None and _is_repeat(ask, resolution):
                 continue  # a repeat: it was counted when it was first received, and extends nothing
-            resolved = resolved | {key: Resolution(ended=ask.ends_at, first_seen=now)}
+            resolved = resolved | {key: Resolution(ended=ask.ends_at, first_seen=now, claimed=ask.claimed_end)}
             request = _without(request, key)
             run = _resolved_in(run, key)
     journal = msgspec.structs.replace(tripped_now(journal, foundation, now), resolved=_newest(resolved, _first_seen))
@@ -74,6 +74,18 @@ def request_as_alerts(
         request = msgspec.structs.replace(request, alerts=_newest(request.alerts | firing, _last_seen))
         journal = keep(journal, request, decision, now)
     return _queue(journal, disputed, due=undisputed), decision, reasons
+
+
+def _is_older(firing: Ask, resolution: Resolution) -> bool:
+    """Whether a firing began before the end that was received; where a sender's clock is ahead, by that clock."""
+    return (firing.claimed_start or firing.starts_at) < (resolution.claimed or resolution.ended)
+
+
+def _is_repeat(resolved: Ask, resolution: Resolution) -> bool:
+    """Whether a `resolved` is one that was received before."""
+    if resolved.claimed_end is not None:
+        return resolved.claimed_end == resolution.claimed
+    return resolved.ends_at <= (resolution.claimed or resolution.ended)
 
 
 def _without(request: Request, key: str) -> Request:

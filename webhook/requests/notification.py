@@ -75,13 +75,19 @@ class AlertReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """An alert about a foundation that requests a run (firing), or withdraws the request (resolved)."""
+    """An alert about a foundation that requests a run (firing), or withdraws the request (resolved).
+
+    `starts_at` and `ends_at` are clamped to our now. `claimed_start` and `claimed_end` are what the sender says where
+    that lies in our future: its clock is ahead, and the same moment must be known again in a repeat.
+    """
 
     fingerprint: str
     alertname: str
     firing: bool
     starts_at: datetime
     ends_at: datetime
+    claimed_start: datetime | None = None
+    claimed_end: datetime | None = None
 
 
 def classify(alert: Alert, foundations: Collection[str]) -> AlertReason:
@@ -100,13 +106,16 @@ def ask_of(alert: Alert, now: datetime) -> Ask:
 
     Times of another machine are clamped: an alert cannot have started, or ended, in the future.
     """
-    starts_at = min(now, _utc(alert.starts_at, now))
+    said_start, said_end = _utc(alert.starts_at, now), _utc(alert.ends_at, now)
+    starts_at = min(now, said_start)
     return Ask(
         fingerprint=alert.identity,
         alertname=alert.labels.get("alertname", "")[:_LONGEST_NAME],
         firing=alert.status == "firing",
         starts_at=starts_at,
-        ends_at=max(starts_at, min(now, _utc(alert.ends_at, now))),
+        ends_at=max(starts_at, min(now, said_end)),
+        claimed_start=said_start if said_start > now else None,
+        claimed_end=said_end if said_end > now else None,
     )
 
 
