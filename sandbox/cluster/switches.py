@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sandbox.cluster.cluster import Cluster
 from sandbox.cluster.foundation import COMPONENT
 from sandbox.cluster.kubelet import Running
-from sandbox.cluster.objects import labels_of
+from sandbox.cluster.objects import is_terminating, labels_of, uid_of
 from sandbox.cluster.programs import Outcome
 from sandbox.cluster.resources import PODS
 
@@ -106,9 +106,9 @@ class Switches:
 
     def _unstick(self, pod: str) -> None:
         self._faults.stuck.discard(pod)
-        for running in self._pods():
-            if running.name == pod:
-                self._cluster.kubelet.terminate(running.uid)
+        found = self._cluster.store.get(PODS, self._cluster.foundation.namespace, pod)
+        if found is not None and is_terminating(found):
+            self._cluster.kubelet.terminate(uid_of(found))
 
     def _crash(self, pod: str) -> None:
         for running in self._pods():

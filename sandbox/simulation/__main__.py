@@ -1,6 +1,7 @@
 """`python -m sandbox.simulation`: plays incidents; prints how many, how fast, and every violation with its replay."""
 
 import argparse
+import gc
 import logging
 import sys
 import time
@@ -10,6 +11,9 @@ from multiprocessing import Pool
 
 from sandbox.simulation.faults import CALL_FAULTS, Plan
 from sandbox.simulation.incident import Incident, Report
+
+CHUNK, TASKS = 10, 12
+"""Incidents in a chunk, and chunks of a worker process: no garbage is collected in it, a megabyte an incident."""
 
 
 def main() -> int:
@@ -23,14 +27,15 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, metavar="N", help="N pairs of faults, spread evenly over all pairs")
     parser.add_argument("--seed", type=int, help="play one incident and print its time line")
     parser.add_argument("--fault", action="append", default=[], metavar="POINT:NAME", help="with --seed: this fault")
+    parser.add_argument("--step", action="append", default=[], metavar="STEP:NAME", help="with --seed: at a callback")
     parser.add_argument("--no-faults", action="store_true", help="with --seed: the incident without any")
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
     flags = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if flags.seed is not None:
-        chosen = {int(point): name for point, _, name in (each.rpartition(":") for each in flags.fault)}
-        return _one(Plan(flags.seed, chosen, random=not chosen and not flags.no_faults))
+        chosen, steps = _chosen(flags.fault), _chosen(flags.step)
+        return _one(Plan(flags.seed, chosen, steps, random=not chosen and not steps and not flags.no_faults))
     if flags.single:
         return _many(_single(), flags.processes, stop=flags.stop)
     if flags.pairs:
@@ -42,6 +47,10 @@ def main() -> int:
 
 def play(plan: Plan) -> Report:
     return Incident(plan).play()
+
+
+def _chosen(faults: list[str]) -> dict[int, str]:
+    return {int(point): name for point, _, name in (each.partition(":") for each in faults)}
 
 
 def _single() -> Iterator[Plan]:
@@ -63,8 +72,9 @@ def _pairs(count: int) -> Iterator[Plan]:
 
 
 def _one(plan: Plan) -> int:
-    report = play(plan)
-    for at, text in report.lines:
+    incident = Incident(plan)
+    report = incident.play()
+    for at, text in incident.lines():
         _print(f"{at:10.3f}  {text}")
     for violation in report.violations:
         _print(f"VIOLATION: {violation}")
@@ -76,8 +86,8 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     faults = deletes = incidents = bad = 0
-    with Pool(processes, initializer=_quiet, maxtasksperchild=25) as pool:  # a chunk is a task; they grow
-        for report in pool.imap_unordered(_brief, plans, chunksize=8):
+    with Pool(processes, initializer=_quiet, maxtasksperchild=TASKS) as pool:
+        for report in pool.imap_unordered(play, plans, chunksize=CHUNK):
             incidents += 1
             outcomes.update(report.outcomes or ("no run",))
             faults += report.faults
@@ -97,17 +107,13 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     return 1 if bad else 0
 
 
-def _brief(plan: Plan) -> Report:
-    report = play(plan)
-    return Report(**{name: getattr(report, name) for name in report.__slots__} | {"lines": [], "points": []})
-
-
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def _quiet() -> None:
+    gc.disable()
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _error: None
 

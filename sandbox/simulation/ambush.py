@@ -135,8 +135,7 @@ class Ambush:
     def _crash(self, by: str) -> None:
         for replica in self._incident.alive:
             if replica.name == by:
-                self._incident.loop.kill(replica.process)
-                self._incident.faults.crashed.append(replica.process)
+                self._incident.faults.crash(replica.process)
 
     def _outage(self, _by: str) -> None:
         """What is answered already still arrives; then the API server is away."""

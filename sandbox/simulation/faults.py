@@ -4,13 +4,14 @@ A choice point is a call to the API server that a process sends, or a callback t
 order in which they come, so that a plan (`{17: "crash-after"}`) plays the same incident again with one fault in it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.kubernetes.transport import Response
-from sandbox.simulation.loop import Process, SimulatedLoop
+from sandbox.simulation.loop import NEVER, Process, SimulatedLoop
 from sandbox.transport import Mishap, Request
 
 CALL_FAULTS = (
@@ -50,11 +51,15 @@ class Plan:
 
     seed: int
     chosen: dict[int, str] = field(default_factory=dict)
+    """By the number of the call."""
+    steps: dict[int, str] = field(default_factory=dict)
+    """By the number of the callback."""
     random: bool = True
 
     def __str__(self) -> str:
         faults = "".join(f" --fault {index}:{name}" for index, name in sorted(self.chosen.items()))
-        return f"--seed {self.seed}" + (faults if self.chosen else "" if self.random else " --no-faults")
+        faults += "".join(f" --step {index}:{name}" for index, name in sorted(self.steps.items()))
+        return f"--seed {self.seed}" + (faults or ("" if self.random else " --no-faults"))
 
 
 class Faults:
@@ -72,46 +77,65 @@ class Faults:
         self.forced: dict[str, str] = {}
         """What goes wrong with the next call of a kind."""
         self.calls = 0
-        self.steps = 0
         self.used = 0
-        self.crashed: list[Process] = []
+        self.crashed: Callable[[Process], None] = lambda _process: None
+        """Called for each process that was killed."""
+        self.late_until = 0.0
+        """When the last call that is late arrives."""
         self.trace: list[tuple[float, str]] = []
-        self.points: list[str] = []
+        loop.on_step = self._on_step
+        self._arm(0)
 
     def before_call(self, process: Process, request: Request) -> Mishap | None:
         """The mishap of a call; also stops or kills the process."""
         index = self.calls
         self.calls += 1
-        self.points.append(f"{process.name} {request.call}")
         name = self._plan.chosen.get(index)
         if name is None and self.active and self._random.random() < self._rate:
             name = self._random.choice(CALL_FAULTS)
         if name is None:
             name = self.forced.pop(request.call, None)
-        if name is None or name in STEP_FAULTS:
+        if name is None:
             return None
         self._note(f"{process.name}: {name} at {request.call} {request.name}")
         return self._mishap(name, process)
 
-    def before_step(self, process: Process) -> None:
-        """Before each callback of a process: it may be stopped or killed there."""
-        index = self.steps
-        self.steps += 1
-        name = self._plan.chosen.get(-1 - index)
-        if name is None and self.active and self._step_rate and self._random.random() < self._step_rate:
+    def _on_step(self, process: Process) -> None:
+        """Before the callback at which the next step fault is due: the process is stopped or killed there."""
+        index = self._loop.steps - 1
+        name = self._plan.steps.get(index)
+        if name is None and self.active:
             name = self._random.choice(STEP_FAULTS)
-        if name is not None and name in STEP_FAULTS:
+        self._arm(index + 1)
+        if name is not None:
             self._note(f"{process.name}: {name}")
             self._hit(name, process)
 
+    def _arm(self, first: int) -> None:
+        """Sets the loop's alarm to the next step fault from a callback on."""
+        if self._plan.steps:
+            self._loop.alarm = min((index for index in self._plan.steps if index >= first), default=NEVER)
+        elif self._step_rate:
+            self._loop.alarm = first + int(math.log(1.0 - self._random.random()) / math.log(1.0 - self._step_rate))
+
     def _hit(self, name: str, process: Process) -> None:
         if name == "crash":
-            self._loop.kill(process)
-            self.crashed.append(process)
+            self.crash(process)
         elif name == "stop":
             self._loop.stop_process(process, self._random.choice(STOPPED))
         else:
             self._loop.suspend(process, self._random.choice(STOPPED))
+
+    def crash(self, process: Process) -> None:
+        """SIGKILL; an operating system starts it again."""
+        if process.alive:
+            self._loop.kill(process)
+            self.crashed(process)
+
+    def _late(self, least: float, most: float) -> Mishap:
+        delay = self._random.uniform(least, most)
+        self.late_until = max(self.late_until, self._loop.now + delay)
+        return Mishap(delay=delay)
 
     def _mishap(self, name: str, process: Process) -> Mishap | None:
         random = self._random
@@ -120,8 +144,8 @@ class Faults:
         simple: dict[str, Callable[[], Mishap]] = {
             "lost": lambda: Mishap(error=_CUT),
             "answer-lost": lambda: Mishap(error=_CUT, effective=True),
-            "late": lambda: Mishap(delay=random.uniform(0.5, 4.0)),
-            "very-late": lambda: Mishap(delay=random.uniform(4.0, 40.0)),
+            "late": lambda: self._late(0.5, 4.0),
+            "very-late": lambda: self._late(4.0, 40.0),
             "hangs": lambda: Mishap(hangs=True),
             "answer-hangs": lambda: Mishap(hangs=True, effective=True),
             "malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED))),

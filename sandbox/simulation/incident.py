@@ -12,15 +12,19 @@ from sandbox.simulation.alerting import Alertmanager, Prometheus, Sent
 from sandbox.simulation.faults import Faults, Plan
 from sandbox.simulation.history import RecordedBox, as_lines
 from sandbox.simulation.judge import judge
-from sandbox.simulation.loop import SimulatedLoop, StuckError
+from sandbox.simulation.loop import Process, SimulatedLoop, StuckError
 from sandbox.simulation.replica import EPOCH, Replica, TrueClock
 from sandbox.simulation.storm import DURATION as STORM
 from sandbox.simulation.storm import Storm
 from webhook.record.journal import Journal, Outcome
 
-BROKEN_AT = 5.0
+BROKEN_AT = 2.0
 LONG = 170.0
 """Seconds until the calm where a run has to get far: a lease that runs out, and what is outstanding, take 75 s."""
+STEP = 3.0
+"""Seconds between two looks at whether it is over."""
+REST, FORBIDDEN_REST = 6.0, 39.0
+"""Seconds without anything under way after which the storm is over."""
 BOUND = 400.0
 """Seconds after the storm within which a foundation that stays broken must be repaired: lease, alerting with its
 `resolved` window, retry, cooldown, a run."""
@@ -38,8 +42,6 @@ class Report:
     steps: int
     faults: int
     seconds: float
-    lines: list[tuple[float, str]]
-    points: list[str]
 
 
 class Incident:
@@ -50,7 +52,7 @@ class Incident:
         self.random = Random(plan.seed)  # noqa: S311 - a seed makes an incident repeatable
         self.loop = SimulatedLoop(Random(plan.seed + 1))  # noqa: S311 - as above
         self.faults = Faults(plan, self.loop, Random(plan.seed + 2))  # noqa: S311 - as above
-        self.loop.before_step = self.faults.before_step
+        self.faults.crashed = self._crashed
         self.replicas: list[Replica] = []
         self.trace: list[tuple[float, str]] = []
         self.lost = False
@@ -72,6 +74,7 @@ class Incident:
         found = judge(history, self.foundation) + problems
         for replica in self.replicas:
             found += [f"{replica.name}: a medic crashed: {error!r}" for error in replica.crashes]
+        found += [f"a callback failed: {each.get('exception')!r}" for each in self.loop.failures]
         journal = history.journal
         return Report(
             plan=self.plan,
@@ -79,19 +82,23 @@ class Incident:
             outcomes=tuple(str(run.outcome or "open") for run in journal.runs) if journal else (),
             deletes=len(history.deleted),
             calls=self.faults.calls,
-            steps=self.faults.steps,
+            steps=self.loop.steps,
             faults=self.faults.used,
             seconds=self.loop.now,
-            lines=sorted(as_lines(history) + self.faults.trace + self.trace, key=lambda item: item[0]),
-            points=self.faults.points,
         )
+
+    def lines(self) -> list[tuple[float, str]]:
+        """The time line: what happened, and when."""
+        return sorted(as_lines(self.box.history) + self.faults.trace + self.trace, key=lambda item: item[0])
 
     async def _main(self, problems: list[str]) -> None:
         made, timing, config = settings.cluster(self.random) if self.plan.random else settings.reference()
         self.foundation = settings.foundation(self.random, **config)
         self.clock = TrueClock(self.loop)
         seed = self.random.getrandbits(32)
-        self.box = RecordedBox(clock=self.clock, epoch=EPOCH, foundation=made, timing=timing, seed=seed)
+        self.box = RecordedBox(
+            clock=self.clock, epoch=EPOCH, foundation=made, timing=timing, seed=seed, settled=20.0, audited=False
+        )
         count = self.random.choice((1, 2, 2, 3)) if self.plan.random else 2
         for number in range(count):
             self._start(f"replica-{number}")
@@ -99,15 +106,15 @@ class Incident:
         proms = [Prometheus(self._down, self.clock.now, managers) for _ in range(2)]
         tasks = [asyncio.create_task(each.run()) for each in managers]
         tasks += [asyncio.create_task(each.run()) for each in proms]
-        tasks.append(asyncio.create_task(self._restarts()))
-        storm = asyncio.create_task(Storm(self, managers, proms).run())
+        storm = Storm(self, managers, proms)
+        blowing = asyncio.create_task(storm.run())
         await asyncio.sleep(BROKEN_AT)
         self._break()
-        await asyncio.sleep(1.0 if not self.plan.random else LONG if self.faults.focused else STORM)
-        storm.cancel()
-        await asyncio.wait([storm])
-        if not storm.cancelled():
-            storm.result()  # a defect of the storm itself
+        await self._blow_over(storm)
+        blowing.cancel()
+        await asyncio.wait([blowing])
+        if not blowing.cancelled():
+            blowing.result()  # a defect of the storm itself
         self._calm(managers, proms)
         await self._settle(problems)
         for task in tasks:
@@ -132,16 +139,11 @@ class Incident:
             self.box.history.skewed = True
         self.replicas.append(replica)
 
-    async def _restarts(self) -> None:
+    def _crashed(self, dead: Process) -> None:
         """As a Deployment does: a process that died is started again."""
-        while True:
-            await asyncio.sleep(1.0)
-            while self.faults.crashed:
-                dead = self.faults.crashed.pop()
-                name = dead.name.partition(".")[0]
-                if name.startswith("replica"):
-                    await asyncio.sleep(self.random.uniform(0.5, 8.0))
-                    self._start(name)
+        name = dead.name.partition(".")[0]
+        if name.startswith("replica"):
+            self.loop.call_later(self.random.uniform(0.5, 9.0), self._start, name, context=self.box.context)
 
     @property
     def alive(self) -> list[Replica]:
@@ -197,17 +199,42 @@ class Incident:
             self.box.cluster.faults.blind.clear()
             self.box.fault("clear")
             for replica in self.alive:
-                replica.reload(self.foundation)
+                if replica.foundation is not self.foundation:
+                    replica.reload(self.foundation)
+
+    async def _blow_over(self, storm: Storm) -> None:
+        """Waits until the storm has done all it can: nothing is under way, and nothing will begin by itself."""
+        if not self.plan.random:
+            return
+        end = self.loop.now + (LONG if self.faults.focused else STORM)
+        rest = 0.0
+        while self.loop.now < end:
+            await asyncio.sleep(STEP)
+            reachable = self._reachable()
+            rest = rest + STEP if storm.over and self._rests(reachable=reachable) else 0.0
+            if rest >= (REST if reachable else FORBIDDEN_REST):
+                break
+
+    def _rests(self, *, reachable: bool) -> bool:
+        """Whether nothing is under way: no run, no request, no process that is stopped, no call that is late."""
+        journal = self.box.history.journal
+        if self.faults.late_until > self.loop.now or any(
+            each.process.stopped_until > self.loop.now for each in self.alive
+        ):
+            return False
+        if journal is not None and journal.open_run is not None and not self.lost:
+            return False
+        return self._forbidden(journal) or (reachable and (journal is None or journal.request is None))
 
     async def _settle(self, problems: list[str]) -> None:
         """Waits until it is repaired and no run is open; or finds out what keeps it."""
         deadline = self.loop.now + BOUND
         quiet = 0.0
         while self.loop.now < deadline:
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(STEP)
             journal = self.box.history.journal
-            settled = journal is None or journal.open_run is None
-            quiet = quiet + 2.0 if settled and (self._reachable() or self._forbidden(journal)) else 0.0
+            settled = journal is None or journal.open_run is None or self.lost
+            quiet = quiet + STEP if settled and (self._reachable() or self._forbidden(journal)) else 0.0
             if quiet >= 6.0:
                 break
         journal = self.box.history.journal

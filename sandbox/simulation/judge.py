@@ -50,9 +50,10 @@ def _run_at(history: History, deleted: Deleted) -> Run | None:
 
 def _replacement(deleted: Deleted, history: History, run: Run) -> str:
     created = history.created.get(deleted.uid)
-    started = next(each.at for each in history.written if each.journal.find(run.id) is not None)
-    if created is not None and created > started:
-        return f": a replacement, created at {created:.3f}; the run started at {started:.3f}"
+    journals = ((each.at, each.journal.find(run.id)) for each in history.written)
+    listed = next(at for at, found in journals if found is not None and found.pods)
+    if created is not None and created > listed:
+        return f": a replacement, created at {created:.3f}; the pods were listed at {listed:.3f}"
     return ""
 
 

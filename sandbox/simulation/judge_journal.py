@@ -32,19 +32,24 @@ def _between(moments: list[float], first: float, last: float) -> bool:
 def _epochs(history: History) -> Iterator[str]:
     epoch = 0
     for each in history.written:
-        if each.journal.epoch < epoch:
+        if each.journal.epoch < epoch and not _stray(each, history):
             yield f"the epoch went back from {epoch} to {each.journal.epoch} at {each.at:.3f}"
         epoch = max(epoch, each.journal.epoch)
         if sum(run.outcome is None for run in each.journal.runs) > 1:
             yield f"two runs are open at {each.at:.3f}"
 
 
+def _stray(written: Written, history: History) -> bool:
+    """Whether it is a first journal that was on its way while the journal was lost: nobody may go on with it."""
+    return written.created and any(written.sent <= at <= written.at for at in history.lost)
+
+
 def _lost(history: History) -> Iterator[str]:
-    """After the journal was lost nobody starts another one but a person."""
+    """After the journal was lost nobody writes to another one, before a person has reset it."""
     for each in history.written:
         lost = [at for at in history.lost if at < each.at]
-        if each.created and lost and not _between(history.reset, lost[0], each.at):
-            yield f"{each.by} started a new journal at {each.at:.3f}, although there was one until {lost[0]:.3f}"
+        if lost and not _stray(each, history) and not _between(history.reset, lost[-1], each.at):
+            yield f"{each.by} wrote to another journal at {each.at:.3f}; the journal was lost at {lost[-1]:.3f}"
 
 
 def _alerts(history: History) -> Iterator[str]:

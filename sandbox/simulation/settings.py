@@ -9,7 +9,8 @@ from sandbox.cluster.foundation import Timing
 from webhook.timings import Timings
 
 VIEW_AGE = Timings().view_age
-TIMINGS = Timings(poll=4.0, evidence=5.0, fate=60.0)
+TIMINGS = Timings(poll=8.0, lease_retry=3.0, lease_attempt=1.5, evidence=5.0, fate=60.0)
+"""Fewer calls while nothing happens. As in the product, a renewal may fail once while the lease is trusted."""
 
 
 def foundation(random: Random, **changes: Any) -> Foundation:

@@ -42,6 +42,8 @@ class Storm:
         self._random = incident.random
         self._managers = managers
         self._proms = proms
+        self.over = False
+        """Whether every event has happened; an ambush may still be laid."""
         self.events: dict[str, Event] = {
             "api hangs": self._api_hangs,
             "api dies": self._api_dies,
@@ -62,6 +64,7 @@ class Storm:
         self.events |= {f"{name} diego-api-1": self._switch(name, "diego-api-1") for name in POD_SWITCHES}
 
     async def run(self) -> None:
+        """Until it is cancelled."""
         count = self._random.choice((0, 1, 1, 2, 3, 5)) if self._incident.plan.random else 0
         if not self._incident.plan.random:
             return
@@ -71,6 +74,7 @@ class Storm:
             tasks += [asyncio.create_task(self._ambush.lay()) for _ in range(self._random.choice((1, 1, 2)))]
         try:
             await self._events(0 if focused else count)
+            self.over = True
             await asyncio.wait(tasks)
         finally:
             for task in tasks:
@@ -133,9 +137,9 @@ class Storm:
         """`kubectl delete configmap`, by mistake; sometimes a person finds out and resets it."""
         self._box.catch_up()
         store, namespace = self._box.cluster.store, self._box.namespace
-        if store.all(LEASES, namespace):
+        if store.all(LEASES, namespace) and store.all(CONFIG_MAPS, namespace):
             self._incident.lost = True
-            self._box.history.lost.append(self._incident.loop.now)
+            self._box.history.lost.append(self._box.since)
         for obj in store.all(CONFIG_MAPS, namespace):
             self._box.cluster.registry.delete(CONFIG_MAPS, namespace, obj["metadata"]["name"], {})
         if self._random.random() < 0.5:
@@ -148,7 +152,7 @@ class Storm:
             return
         replica = self._random.choice(self._incident.alive)
         history = self._box.history
-        history.reset.append(self._incident.loop.now)
+        history.reset.append(self._box.since)
 
         async def work() -> None:
             medic = replica.medics.get("cf")
@@ -200,7 +204,7 @@ class Storm:
         body = thaw(found)
         body["metadata"].setdefault("annotations", {})["diego-medic/exclude"] = "ann: storm"
         self._box.cluster.registry.update(STATEFULSETS, self._box.namespace, name, body)
-        self._box.history.excluded.append(self._incident.loop.now)
+        self._box.history.excluded.append(self._box.since)
 
     async def _pause(self) -> None:
         alive = self._incident.alive
