@@ -87,8 +87,6 @@ class InProcess:
         self.answering.set()
         self.hung: list[Callable[[], None]] = []
         """What goes on when the API server does not hang any more."""
-        self.on_their_way = 0
-        """Calls that will be answered, or take effect."""
         self.streams: set[Following] = set()
         self._audit = AuditLog(now=clock.now, audited=audited)
         rng = random.Random(seed)  # noqa: S311 - chance, not a secret

@@ -39,13 +39,18 @@ class Mishap:
     """What goes wrong with one call.
 
     `error` is raised, or answered. `hangs`: there is no answer, ever. With `effective` it takes effect all the same,
-    and only the answer is another or missing. `delay`: seconds that it takes longer to arrive.
+    and only the answer is another or missing. `delay`: seconds that it takes longer to arrive; `back`: that the answer
+    takes longer. `again`: seconds after which the same call arrives once more; with `second`, the answer is that to the
+    second.
     """
 
     error: ApiUnreachableError | Response | None = None
     hangs: bool = False
     effective: bool = False
     delay: float = 0.0
+    back: float = 0.0
+    again: float = 0.0
+    second: bool = False
 
 
 _NOTHING = Mishap()
@@ -119,7 +124,6 @@ class _Way:
         self._latency = latency
         self._answer: Answer | None = None
         self.answered: asyncio.Future[Answer] = self._loop.create_future()
-        box.on_their_way += 1
         self._after(latency() + mishap.delay + box.mishaps.latency, self._arrive)
 
     def _after(self, seconds: float, then: Callable[[], None]) -> None:
@@ -145,15 +149,25 @@ class _Way:
             except Exception as error:  # noqa: BLE001 - a defect of the sandbox: whoever asked is told
                 self._end(error)
                 return
+        if mishap.again:
+            self._after(mishap.again, self._once_more)
+        if mishap.second:
+            return
         if mishap.hangs:
-            self._box.on_their_way -= 1
-        elif self._box.mishaps.hanging:
+            return
+        if self._box.mishaps.hanging:
             self._box.hung.append(self._return)
         else:
             self._return()
 
+    def _once_more(self) -> None:
+        answer = self._box.handle(self._call, upgrade=self._upgrade)
+        if self._mishap.second:
+            self._answer = answer
+            self._return()
+
     def _return(self) -> None:
-        self._after(self._latency(), self._tell)
+        self._after(self._latency() + self._mishap.back, self._tell)
 
     def _tell(self) -> None:
         error = self._mishap.error
@@ -165,7 +179,6 @@ class _Way:
             self._end(self._answer)
 
     def _end(self, result: Answer | Exception) -> None:
-        self._box.on_their_way -= 1
         if self.answered.done():
             return  # nobody waits any more
         if isinstance(result, Exception):

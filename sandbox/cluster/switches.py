@@ -52,6 +52,8 @@ class Switches:
             "unblind": lambda pod: self._drop(self._faults.blind, pod),
             "stuck": self._faults.stuck.add,
             "unstuck": self._unstick,
+            "node-dies": self._node_dies,
+            "node-back": self._unstick,
             "never-ready": self._faults.never_ready.add,
             "may-be-ready": self._faults.never_ready.discard,
             "crash": self._crash,
@@ -109,6 +111,16 @@ class Switches:
         found = self._cluster.store.get(PODS, self._cluster.foundation.namespace, pod)
         if found is not None and is_terminating(found):
             self._cluster.kubelet.terminate(uid_of(found))
+        for running in self._pods():
+            if running.name == pod and running.lost:
+                self._cluster.kubelet.bring_back(running)
+
+    def _node_dies(self, pod: str) -> None:
+        """The node of a pod is gone: its processes too, and whoever deletes the pod waits for ever."""
+        self._faults.stuck.add(pod)
+        for running in self._pods():
+            if running.name == pod:
+                self._cluster.kubelet.lose(running)
 
     def _crash(self, pod: str) -> None:
         for running in self._pods():

@@ -12,6 +12,7 @@ from random import Random
 from exporter.kubernetes.api import ApiUnreachableError
 from exporter.kubernetes.transport import Response
 from sandbox.simulation.loop import NEVER, Process, SimulatedLoop
+from sandbox.simulation.settings import SceneName
 from sandbox.transport import Mishap, Request
 
 CALL_FAULTS = (
@@ -19,10 +20,14 @@ CALL_FAULTS = (
     "answer-lost",  # took effect, and the answer is lost
     "late",
     "very-late",
+    "answer-late",  # took effect in time
+    "twice",  # a proxy sends it again at once: the answer is that to the second
+    "echo",  # it arrives once more, when it was answered long ago
     "hangs",
     "answer-hangs",  # took effect, and the answer never comes
     "503",
     "429",
+    "gone",
     "conflict",
     "forbidden",
     "malformed",
@@ -34,13 +39,15 @@ CALL_FAULTS = (
     "suspend-after",
 )
 STEP_FAULTS = ("crash", "stop", "suspend")
+CHOSEN_STEP_FAULTS = ("crash", "stop-12", "stop-70")
+"""Stopped for longer than a lease is trusted, and for longer than anything."""
 STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 """Seconds for which a process is stopped: around every time-out that matters."""
 
 FOCUSED = 0.6
 """How many random incidents are quiet but for one or two ambushes: where all goes wrong, few runs get far."""
 
-_ANSWERS = {"503": 503, "429": 429, "conflict": 409, "forbidden": 403}
+_ANSWERS = {"503": 503, "429": 429, "conflict": 409, "forbidden": 403, "gone": 410}
 _CUT = ApiUnreachableError("Connection reset by peer")
 _MALFORMED = (b'{"kind": "Pod", "metadata": {"name": "\xff\xfe"}}', b"[" * 5_000, b"<html>502</html>", b'"text"', b"")
 
@@ -54,12 +61,18 @@ class Plan:
     """By the number of the call."""
     steps: dict[int, str] = field(default_factory=dict)
     """By the number of the callback."""
-    random: bool = True
+    scene: SceneName = "random"
+
+    @property
+    def random(self) -> bool:
+        """Whether faults and events come by chance."""
+        return self.scene == "random"
 
     def __str__(self) -> str:
+        """The arguments that play it again."""
         faults = "".join(f" --fault {index}:{name}" for index, name in sorted(self.chosen.items()))
         faults += "".join(f" --step {index}:{name}" for index, name in sorted(self.steps.items()))
-        return f"--seed {self.seed}" + (faults or ("" if self.random else " --no-faults"))
+        return f"--seed {self.seed}" + ("" if self.random else f" --scene {self.scene}") + faults
 
 
 class Faults:
@@ -80,6 +93,8 @@ class Faults:
         self.used = 0
         self.crashed: Callable[[Process], None] = lambda _process: None
         """Called for each process that was killed."""
+        self.skewed = False
+        """Whether a clock was wrong after suspend."""
         self.late_until = 0.0
         """When the last call that is late arrives."""
         self.trace: list[tuple[float, str]] = []
@@ -121,16 +136,24 @@ class Faults:
     def _hit(self, name: str, process: Process) -> None:
         if name == "crash":
             self.crash(process)
-        elif name == "stop":
-            self._loop.stop_process(process, self._random.choice(STOPPED))
+        elif name.startswith("stop"):
+            seconds = float(name.removeprefix("stop-")) if name != "stop" else self._random.choice(STOPPED)
+            self._loop.stop_process(process, seconds)
         else:
             self._loop.suspend(process, self._random.choice(STOPPED))
+            if self._random.random() < 0.3:  # its clock is wrong when it wakes up
+                process.wall_offset += self._random.choice((-3600.0, -30.0, 30.0, 3600.0))
+                self.skewed = True
 
     def crash(self, process: Process) -> None:
         """SIGKILL; an operating system starts it again."""
         if process.alive:
             self._loop.kill(process)
             self.crashed(process)
+
+    def _echo(self, after: float) -> Mishap:
+        self.late_until = max(self.late_until, self._loop.now + after)
+        return Mishap(again=after)
 
     def _late(self, least: float, most: float) -> Mishap:
         delay = self._random.uniform(least, most)
@@ -146,6 +169,9 @@ class Faults:
             "answer-lost": lambda: Mishap(error=_CUT, effective=True),
             "late": lambda: self._late(0.5, 4.0),
             "very-late": lambda: self._late(4.0, 40.0),
+            "answer-late": lambda: Mishap(back=random.choice((3.0, 9.0, 12.0, 30.0))),
+            "twice": lambda: Mishap(again=random.uniform(0.001, 0.1), second=True),
+            "echo": lambda: self._echo(random.choice((0.5, 5.0, 20.0, 50.0))),
             "hangs": lambda: Mishap(hangs=True),
             "answer-hangs": lambda: Mishap(hangs=True, effective=True),
             "malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED))),

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from exporter.clock import Clock
+from exporter.config.model import Foundation
 from sandbox.api.calls import Call
 from sandbox.api.server import Answer, Exec, Response
 from sandbox.cluster.objects import is_terminating, name_of, uid_of
@@ -51,7 +52,7 @@ class Written:
     created: bool = False
     """Whether there was no ConfigMap before."""
     sent: float = 0.0
-    """When the process sent it, if it was created."""
+    """When the process sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,13 @@ class History:
     removed: dict[str, float] = field(default_factory=dict)  # pods by UID
     holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
     looked: list[tuple[float, str]] = field(default_factory=list)  # a process read the BBS's StatefulSet
-    modes: list[tuple[float, str, str]] = field(default_factory=list)  # the config's mode in a process, from then on
+    configs: list[tuple[float, str, Foundation]] = field(default_factory=list)  # of a process, from then on
     accepted: list[Accepted] = field(default_factory=list)
     skewed: bool = False  # a process's wall clock was wrong
+
+    def config(self, by: str, at: float) -> Foundation | None:
+        """The config of a process at a moment; None for one that is no process."""
+        return next((found for since, name, found in reversed(self.configs) if name == by and since <= at), None)
 
     @property
     def journal(self) -> Journal | None:
@@ -167,8 +172,7 @@ class RecordedBox(InProcess):
         data = msgspec.json.decode(call.body).get("data") or {}
         if "journal.json" in data:
             journal = decode(data["journal.json"])
-            created = call.method == "POST"
-            sent = float(call.user_agent) if created else self.since
+            created, sent = call.method == "POST", float(call.user_agent)
             self.history.written.append(Written(self.since, by, journal, created=created, sent=sent))
 
 

@@ -114,15 +114,14 @@ def _pods(ended: Written, run: Run, history: History) -> Iterator[str]:
 
 def _recovery(ended: Written, run: Run, history: History, foundation: Foundation) -> str:
     """`recovered`: a pod was restarted, and the last questions succeeded as often as the config demands."""
-    verify = foundation.remediation.verify
+    verify = (history.config(ended.by, ended.sent) or foundation).remediation.verify
     deleted = {each.uid: each.at for each in history.deleted if each.at <= ended.at}
     restarts = [deleted[pod.uid] for pod in run.pods if pod.uid in deleted]
     if not restarts:
         return "claims a recovery, and none of its pods was deleted"
-    rounds = 0
-    last = max(restarts)
-    for asked in (each for each in history.asked if each.code != NO_NC):
-        if asked.at > last + verify.interval / 2 and asked.at <= ended.at:
+    rounds, last = 0, max(restarts)
+    for asked in (each for each in history.asked if each.code != NO_NC and max(restarts) < each.at <= ended.at):
+        if asked.at > last + verify.interval / 2 or not rounds:  # those of one round are close together
             rounds, last = (rounds + 1, asked.at) if not asked.code else (0, asked.at)
     if rounds < verify.attempts:
         return f"claims a recovery after {rounds} rounds of questions that succeeded"

@@ -57,12 +57,12 @@ class ProcessClock:
 
 
 class DatedTransport(InProcessTransport):
-    """Writes into each DELETE and POST when it was sent."""
+    """Writes into each call that changes something when it was sent."""
 
     now: Callable[[], float]
 
     async def ask(self, call: Call, *, upgrade: bool = False) -> Answer:
-        if call.method in {"DELETE", "POST"}:
+        if call.method != "GET":
             call = replace(call, user_agent=str(self.now()))
         return await super().ask(call, upgrade=upgrade)
 
@@ -175,8 +175,7 @@ class Replica:
             await asyncio.wait([working])
 
     def _medic(self) -> Medic:
-        mode = str(self.foundation.remediation.mode)
-        self._box.history.modes.append((self._loop.now, self.name, mode))
+        self._box.history.configs.append((self._loop.now, self.name, self.foundation))
         transport = DatedTransport(self._box, token=self._token)
         transport.now = lambda: self._loop.now
         transport.latency = lambda: self._random.uniform(0.001, 0.02)

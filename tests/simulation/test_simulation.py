@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.simulation.faults import Plan
 from sandbox.simulation.incident import Incident, Report
+from sandbox.simulation.settings import SceneName
 from webhook.runbook.licence import Licence, Proof
 from webhook.runbook.proof import Prover
 
@@ -29,8 +30,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 
-def play(seed: int, *, random: bool = True) -> Report:
-    return Incident(Plan(seed, random=random)).play()
+def play(seed: int, scene: SceneName = "random") -> Report:
+    return Incident(Plan(seed, scene=scene)).play()
 
 
 def test_random_incidents_have_no_violation() -> None:
@@ -38,7 +39,7 @@ def test_random_incidents_have_no_violation() -> None:
 
 
 def test_the_reference_incident_is_repaired_by_one_run() -> None:
-    report = play(0, random=False)
+    report = play(0, "reference")
     assert (report.violations, report.outcomes, report.deletes) == ([], ("recovered",), 2)
 
 
