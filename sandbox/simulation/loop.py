@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 current_process: ContextVar["Process"] = ContextVar("current_process")
 NEVER = -1
+KEPT = 64
+"""Tasks after which those that are done are forgotten."""
 
 
 class StuckError(Exception):
@@ -68,7 +70,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._world = Process("world")
         self._current = self._world
         self._runnable: list[Process] = []  # those that have something ready and are not stopped
-        self._dead: list[asyncio.Task[Any]] = []
+        self._unfinished: list[asyncio.Task[Any]] = []
+        self._most_unfinished = KEPT
         self._running = False
         self.steps = 0
         """Callbacks of processes so far, the world's not counted."""
@@ -85,9 +88,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         context = copy_context()
         context.run(current_process.set, process)
         task: asyncio.Task[Any] = context.run(lambda: asyncio.Task(main(), loop=self, context=context))
-        task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it may be killed on purpose
-        self._dead.append(task)  # kept, so that a killed process's code never runs, not even when it is collected
+        self._keep(task)
         return process, task
+
+    def _keep(self, task: "asyncio.Task[Any]") -> None:
+        """Keeps a task: a killed process's code must never run, not even when it is collected."""
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - it may be killed on purpose
+        if len(self._unfinished) >= self._most_unfinished:
+            self._unfinished = [each for each in self._unfinished if not each.done()]
+            self._most_unfinished = 2 * len(self._unfinished) + KEPT
+        self._unfinished.append(task)
 
     def create_task_in(self, process: Process, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Runs a coroutine in a process, for somebody outside of it."""
@@ -252,8 +262,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> "asyncio.Task[T]":
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - its process may be killed
-        self._dead.append(task)
+        self._keep(task)
         return task
 
     def get_debug(self) -> bool:

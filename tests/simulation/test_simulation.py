@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.simulation.faults import Plan
+from sandbox.simulation.faults import CALL_FAULTS, Plan
 from sandbox.simulation.incident import Incident, Report
+from sandbox.simulation.loop import Process
 from sandbox.simulation.settings import SceneName
+from sandbox.transport import Mishap, Request
 from webhook.runbook.licence import Licence, Proof
 from webhook.runbook.proof import Prover
 
@@ -65,3 +67,34 @@ def test_the_judges_notice_a_licence_that_never_expires(monkeypatch: pytest.Monk
     monkeypatch.setattr(Licence, "expired", lambda _licence, _now: None)
     monkeypatch.setattr(Prover, "fresh", any_proof)
     assert any(play(seed).violations for seed in range(CONTROL))
+
+
+@pytest.mark.parametrize("fault", ["crash", "stop-70"])
+def test_a_process_can_be_hit_before_any_of_its_callbacks(fault: str) -> None:
+    plain = Incident(Plan(0, scene="shortest"))
+    hit = Incident(Plan(0, steps={plain.play().steps // 2: fault}, scene="shortest"))
+    report = hit.play()
+    assert (report.violations, report.faults) == ([], 1)
+    assert hit.lines() != plain.lines()
+
+
+@pytest.mark.parametrize("fault", CALL_FAULTS)
+def test_a_delete_may_go_wrong_in_any_way(fault: str) -> None:
+    plan = Plan(0, {_call_of("delete pods"): fault}, scene="shortest")
+    report = Incident(plan).play()
+    assert (report.violations, report.faults) == ([], 1)
+
+
+def _call_of(kind: str) -> int:
+    """The number of the first call of a kind in the shortest incident."""
+    incident = Incident(Plan(0, scene="shortest"))
+    calls: list[str] = []
+    before = incident.stage.faults.before_call
+
+    def note(process: Process, request: Request) -> Mishap | None:
+        calls.append(request.call)
+        return before(process, request)
+
+    incident.stage.faults.before_call = note  # type: ignore[method-assign]
+    incident.play()
+    return calls.index(kind)
