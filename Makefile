@@ -22,7 +22,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo docs test test-fast test-cluster coverage check format simulate fuzz soak mutants lock build
+.PHONY: install demo docs test test-fast test-cluster coverage check format simulate simulate-ci fuzz soak mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -92,6 +92,11 @@ format: install
 SEEDS ?= 0-999
 simulate: install
 	$(BIN)/python -W ignore -m sandbox.simulation --seeds $(SEEDS) --processes $$(nproc) $(ARGS)
+
+# Within three minutes on two cores: random incidents, and every fault at every choice point of the reference incident.
+simulate-ci: install
+	$(BIN)/python -W ignore -m sandbox.simulation --seeds 0-3999 --processes $$(nproc)
+	$(BIN)/python -W ignore -m sandbox.simulation --single --processes $$(nproc)
 
 # The fuzz tests with many examples, by chance and not always the same as in `make test`; a failure prints its seed.
 EXAMPLES ?= 10000

@@ -11,9 +11,10 @@ box.fault("locket-db-down")
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from email.utils import formatdate
+from functools import lru_cache
 
 from exporter.clock import Clock
 from exporter.foundation.view import ProbeResult
@@ -31,7 +32,7 @@ from sandbox.cluster.programs import Outcome
 from sandbox.cluster.switches import Switches
 
 SETTLED = 60.0
-"""Seconds that a new cluster is given until everything is ready and one BBS is active; and as many after its faults."""
+"""Seconds within which a new cluster is ready and one BBS is active, whatever its timing."""
 ROUND_TRIP = 0.001
 """Seconds that a connection takes to be made or refused."""
 
@@ -43,6 +44,11 @@ _PROBE_RESULTS = {
     Outcome.NO_NAME: ProbeResult.DNS,
     Outcome.DNS_DOWN: ProbeResult.ERROR,
 }
+
+
+@lru_cache(maxsize=16)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 class InProcess:
@@ -58,25 +64,31 @@ class InProcess:
         seed: int = 0,
         bookmark_interval: float = 60.0,
         history: int = 1000,
+        settled: float = SETTLED,
+        audited: bool = True,
     ) -> None:
-        """`clock` goes with the running loop's time. The faults lie in the past, a second between two."""
+        """`clock` goes with the running loop's time. The faults lie in the past, a second between two.
+
+        `settled`: seconds until everything is ready; and as many after the faults. `audited`: whether to keep `audit`.
+        """
         self._clock = clock
         self.access = Access()
         self.mishaps = Mishaps(changed=self._mishaps_changed)
         now = clock.now()
-        born = now - 2 * SETTLED
+        born = now - 2 * settled
         self.cluster = Cluster(now=born, seed=seed, foundation=foundation, timing=timing, history=history)
         self._switches = Switches(self.cluster)
         for seconds, fault in enumerate(faults):
-            self.cluster.advance_to(born + SETTLED + seconds)
+            self.cluster.advance_to(born + settled + seconds)
             self._switches.apply(fault)
         self.cluster.advance_to(now)
         self.bookmark_interval = bookmark_interval
         self.answering = asyncio.Event()
         self.answering.set()
-        self.serving: set[asyncio.Task[Answer]] = set()
+        self.hung: list[Callable[[], None]] = []
+        """What goes on when the API server does not hang any more."""
         self.streams: set[Following] = set()
-        self._audit = AuditLog(now=clock.now)
+        self._audit = AuditLog(now=clock.now, audited=audited)
         rng = random.Random(seed)  # noqa: S311 - chance, not a secret
         self._api = ApiServer(self.cluster, access=self.access, audit=self._audit, mishaps=self.mishaps, rng=rng)
         self.context = copy_context()
@@ -96,7 +108,7 @@ class InProcess:
     @property
     def date(self) -> str:
         """The cluster's time, as the Date header of an answer has it."""
-        return formatdate(self._clock.now(), usegmt=True)
+        return _http_date(int(self._clock.now()))
 
     def fault(self, name: str, argument: str = "") -> None:
         """Breaks or mends something; `sandbox.cluster.switches` has the names. Raises UnknownFaultError."""
@@ -169,5 +181,8 @@ class InProcess:
             self.answering.clear()
         else:
             self.answering.set()
+            hung, self.hung = self.hung, []
+            for each in hung:
+                asyncio.get_running_loop().call_soon(each, context=self.context)
         if self.mishaps.killed:
             self.drop_streams()

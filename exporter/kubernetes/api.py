@@ -10,6 +10,7 @@ KubernetesError
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
@@ -63,8 +64,12 @@ class Resource(Generic[T]):
     type: type[T]
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
-        parts = [self.prefix, "namespaces", namespace, self.plural, name, subresource]
-        return "/".join(quote(part, safe="/") for part in parts if part)
+        return _path(self.prefix, "namespaces", namespace, self.plural, name, subresource)
+
+
+@lru_cache(maxsize=1024)  # the same few paths are asked for again and again
+def _path(*parts: str) -> str:
+    return "/".join(quote(part, safe="/") for part in parts if part)
 
 
 PODS = Resource("/api/v1", "pods", Pod)

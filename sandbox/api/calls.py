@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sandbox.cluster import errors
 from sandbox.cluster.resources import Resource, find
@@ -39,7 +40,7 @@ class Call:
             raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Target:
     """What a call is about, in the words that authorization and the audit log use."""
 
@@ -50,9 +51,10 @@ class Target:
     subresource: str
 
 
-def target(call: Call) -> Target | None:
+@lru_cache(maxsize=1024)
+def target(method: str, path: str, *, watch: bool) -> Target | None:
     """Reads the path; None for one that is no resource's. Raises a 404 or 405 StatusError."""
-    parts = [part for part in call.path.split("/") if part]
+    parts = [part for part in path.split("/") if part]
     if parts[:2] == ["api", "v1"]:
         group, version, rest = "", "v1", parts[2:]
     elif parts[:1] == ["apis"] and len(parts) > 3:
@@ -70,11 +72,11 @@ def target(call: Call) -> Target | None:
     name, subresource = [*rest[1:], "", ""][:2]
     if subresource and subresource not in resource.subresources:
         raise errors.no_such_resource()
-    verb = _VERBS.get(call.method)
+    verb = _VERBS.get(method)
     if verb is None or (verb == "create" and name and not subresource) or (verb in ("update", "patch") and not name):
         raise errors.method_not_allowed()
     if verb == "get" and not name:
-        verb = "watch" if call.flag("watch") else "list"
+        verb = "watch" if watch else "list"
     elif verb == "delete" and not name:
         verb = "deletecollection"
     return Target(verb=verb, resource=resource, namespace=namespace, name=name, subresource=subresource)

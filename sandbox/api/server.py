@@ -61,12 +61,13 @@ class ApiServer:
         self._audit = audit
         self._mishaps = mishaps
         self._rng = rng
+        self._answers: dict[Target, tuple[Obj, Response]] = {}
 
     def handle(self, call: Call, *, upgrade: bool = False) -> Answer:
         """`upgrade`: the client wants to speak WebSocket, which exec needs."""
         try:
             user = self._access.user(call.token)
-            about = target(call)
+            about = target(call.method, call.path, watch=bool(call.query) and call.flag("watch"))
             if about is None:
                 return _plain(call)
         except StatusError as error:
@@ -87,9 +88,9 @@ class ApiServer:
         return answer
 
     def _authorize(self, user: str, about: Target) -> None:
-        resource = f"{about.resource.plural}/{about.subresource}" if about.subresource else about.resource.plural
-        if about.resource is ACCESS_REVIEWS:
+        if about.resource is ACCESS_REVIEWS or not self._access.denials:
             return
+        resource = f"{about.resource.plural}/{about.subresource}" if about.subresource else about.resource.plural
         if not self._access.allows(user=user, verb=about.verb, resource=resource, name=about.name):
             raise errors.forbidden(
                 about.resource,
@@ -118,7 +119,14 @@ class ApiServer:
             return self._list(call, about)
         if about.verb == "watch":
             return self._watch(call, about)
-        return _object(200, self._cluster.registry.get(about.resource, about.namespace, about.name))
+        return self._encoded(about, self._cluster.registry.get(about.resource, about.namespace, about.name))
+
+    def _encoded(self, about: Target, obj: Obj) -> Response:
+        """An object of the store, which is never changed in place, is encoded once."""
+        known = self._answers.get(about)
+        if known is None or known[0] is not obj:
+            known = self._answers[about] = obj, _object(200, obj)
+        return known[1]
 
     def _write(self, call: Call, about: Target, request: Any) -> Response:
         registry, where, subresource = self._cluster.registry, (about.resource, about.namespace), about.subresource

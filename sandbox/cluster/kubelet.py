@@ -40,6 +40,8 @@ class Running:
     probed: str | None
     """The container that has a readiness probe."""
     threshold: int
+    lost: bool = False
+    """Its node is dead."""
     phase: Phase = "scheduled"
     ip: str | None = None
     started_at: float | None = None
@@ -216,8 +218,25 @@ class Kubelet:
         except StatusError:  # somebody else was faster
             self._pods.pop(running.uid, None)
 
+    def lose(self, running: Running) -> None:
+        """The node of this pod dies; the API shows it as not ready from now on."""
+        if running.phase == "running":
+            running.lost = True
+            self._end_processes(running.uid)
+            self._report(running.uid)
+
+    def bring_back(self, running: Running) -> None:
+        """The node is there again, and starts the pod's containers."""
+        running.lost = False
+        pod = self._current(running.uid, running.namespace, running.name)
+        if pod is not None and not is_terminating(pod):
+            running.restarts = {name: count + 1 for name, count in running.restarts.items()}
+            self._start(running)
+
     def restart_container(self, running: Running, container: str) -> None:
         """The container's process dies and is started again in place, in the same pod."""
+        if running.lost:
+            return
         running.restarts[container] += 1
         running.ready[container] = container != running.probed
         running.logs[container].rotate()

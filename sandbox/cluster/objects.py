@@ -14,7 +14,7 @@ Obj = dict[str, Any]
 def thaw(value: Any) -> Any:
     """A deep copy of a JSON value (several times faster than copy.deepcopy)."""
     if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
+        return {key: item if type(item) is str else thaw(item) for key, item in value.items()}
     if isinstance(value, list):
         return [thaw(item) for item in value]
     return value

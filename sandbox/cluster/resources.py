@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """A kind of object and where it stands in the API."""
+    """A kind of object and where it stands in the API; there is one value of each."""
 
     group: str
     version: str

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from sandbox.cluster.errors import bad_request
 from sandbox.cluster.objects import Obj, labels_of
@@ -34,6 +35,7 @@ def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in wanted.items())
 
 
+@lru_cache(maxsize=256)
 def label_selector(text: str) -> Predicate:
     """Raises a 400 StatusError for what is not a selector."""
     tests = [_requirement(part.strip()) for part in _COMMA.split(text) if part.strip()]
@@ -56,6 +58,7 @@ def _requirement(text: str) -> Callable[[Mapping[str, str]], bool]:
     raise bad_request(f"unable to parse requirement: {text!r}")
 
 
+@lru_cache(maxsize=256)
 def field_selector(text: str) -> Predicate:
     """Raises a 400 StatusError for a field that cannot be selected by."""
     tests: list[tuple[tuple[str, ...], str, bool]] = []

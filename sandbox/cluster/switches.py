@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sandbox.cluster.cluster import Cluster
 from sandbox.cluster.foundation import COMPONENT
 from sandbox.cluster.kubelet import Running
-from sandbox.cluster.objects import labels_of
+from sandbox.cluster.objects import is_terminating, labels_of, uid_of
 from sandbox.cluster.programs import Outcome
 from sandbox.cluster.resources import PODS
 
@@ -52,6 +52,8 @@ class Switches:
             "unblind": lambda pod: self._drop(self._faults.blind, pod),
             "stuck": self._faults.stuck.add,
             "unstuck": self._unstick,
+            "node-dies": self._node_dies,
+            "node-back": self._unstick,
             "never-ready": self._faults.never_ready.add,
             "may-be-ready": self._faults.never_ready.discard,
             "crash": self._crash,
@@ -106,9 +108,19 @@ class Switches:
 
     def _unstick(self, pod: str) -> None:
         self._faults.stuck.discard(pod)
+        found = self._cluster.store.get(PODS, self._cluster.foundation.namespace, pod)
+        if found is not None and is_terminating(found):
+            self._cluster.kubelet.terminate(uid_of(found))
+        for running in self._pods():
+            if running.name == pod and running.lost:
+                self._cluster.kubelet.bring_back(running)
+
+    def _node_dies(self, pod: str) -> None:
+        """The node of a pod is gone: its processes too, and whoever deletes the pod waits for ever."""
+        self._faults.stuck.add(pod)
         for running in self._pods():
             if running.name == pod:
-                self._cluster.kubelet.terminate(running.uid)
+                self._cluster.kubelet.lose(running)
 
     def _crash(self, pod: str) -> None:
         for running in self._pods():

@@ -1,15 +1,22 @@
 """`python -m sandbox.simulation`: plays incidents; prints how many, how fast, and every violation with its replay."""
 
 import argparse
+import gc
 import logging
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import combinations, islice
 from multiprocessing import Pool
+from typing import get_args
 
-from sandbox.simulation.faults import CALL_FAULTS, Plan
+from sandbox.simulation.faults import CALL_FAULTS, CHOSEN_STEP_FAULTS, Plan
 from sandbox.simulation.incident import Incident, Report
+from sandbox.simulation.settings import SceneName
+
+CHUNK, TASKS = 10, 12
+"""Incidents in a chunk, and chunks of a worker process: no garbage is collected in it, a megabyte an incident."""
 
 
 def main() -> int:
@@ -17,26 +24,25 @@ def main() -> int:
     sys.unraisablehook = lambda _error: None  # coroutines of killed processes, when they are collected
     parser = argparse.ArgumentParser(prog="python -m sandbox.simulation", description=__doc__)
     parser.add_argument("--seeds", metavar="A-B", help="play random incidents with these seeds")
-    parser.add_argument(
-        "--single", action="store_true", help="every single fault at every call of the reference incident"
-    )
+    parser.add_argument("--single", action="store_true", help="every single fault at every call and callback")
     parser.add_argument("--pairs", type=int, metavar="N", help="N pairs of faults, spread evenly over all pairs")
+    parser.add_argument("--scene", choices=get_args(SceneName), help="of --single, --pairs and --seed")
     parser.add_argument("--seed", type=int, help="play one incident and print its time line")
-    parser.add_argument("--fault", action="append", default=[], metavar="POINT:NAME", help="with --seed: this fault")
-    parser.add_argument("--no-faults", action="store_true", help="with --seed: the incident without any")
+    parser.add_argument("--fault", action="append", default=[], metavar="CALL:NAME", help="with --seed: this fault")
+    parser.add_argument("--step", action="append", default=[], metavar="CALLBACK:NAME", help="with --seed: this fault")
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
     flags = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if flags.seed is not None:
-        chosen = {int(point): name for point, _, name in (each.rpartition(":") for each in flags.fault)}
-        return _one(Plan(flags.seed, chosen, random=not chosen and not flags.no_faults))
+        return _one(Plan(flags.seed, _chosen(flags.fault), _chosen(flags.step), scene=flags.scene or "random"))
     if flags.single:
-        return _many(_single(), flags.processes, stop=flags.stop)
-    if flags.pairs:
-        return _many(_pairs(flags.pairs), flags.processes, stop=flags.stop)
-    first, _, last = (flags.seeds or "0-999").partition("-")
-    plans = (Plan(seed) for seed in range(int(first), int(last or first) + 1))
+        plans = iter(_single(flags.scene or "reference"))
+    elif flags.pairs:
+        plans = _pairs(flags.scene or "shortest", flags.pairs)
+    else:
+        first, _, last = (flags.seeds or "0-999").partition("-")
+        plans = (Plan(seed) for seed in range(int(first), int(last or first) + 1))
     return _many(plans, flags.processes, stop=flags.stop)
 
 
@@ -44,27 +50,32 @@ def play(plan: Plan) -> Report:
     return Incident(plan).play()
 
 
-def _single() -> Iterator[Plan]:
-    for point in range(play(Plan(0, random=False)).calls):
-        for name in CALL_FAULTS:
-            yield Plan(0, {point: name}, random=False)
+def _chosen(faults: list[str]) -> dict[int, str]:
+    return {int(point): name for point, _, name in (each.partition(":") for each in faults)}
 
 
-def _pairs(count: int) -> Iterator[Plan]:
-    faults = [plan.chosen for plan in _single()]
-    total = len(faults) * (len(faults) - 1) // 2
-    step = max(1, total // count)
-    number = 0
-    for index, first in enumerate(faults):
-        for second in faults[index + 1 :]:
-            if number % step == 0 and first.keys() != second.keys():
-                yield Plan(0, first | second, random=False)
-            number += 1
+def _single(scene: SceneName) -> list[Plan]:
+    """Every fault at every choice point of a scene: a call that is sent, or a callback that runs."""
+    undisturbed = play(Plan(0, scene=scene))
+    calls = [Plan(0, {point: name}, scene=scene) for point in range(undisturbed.calls) for name in CALL_FAULTS]
+    steps = range(undisturbed.steps)
+    return calls + [Plan(0, steps={point: name}, scene=scene) for point in steps for name in CHOSEN_STEP_FAULTS]
+
+
+def _pairs(scene: SceneName, count: int) -> Iterator[Plan]:
+    """As many pairs of faults at two choice points, spread evenly over all of them."""
+    pairs = combinations(_single(scene), 2)
+    apart = ((a, b) for a, b in pairs if not a.chosen.keys() & b.chosen.keys() and not a.steps.keys() & b.steps.keys())
+    singles = len(_single(scene))
+    step = max(1, singles * (singles - 1) // 2 // count)
+    for first, second in islice(apart, 0, None, step):
+        yield Plan(0, first.chosen | second.chosen, first.steps | second.steps, scene=scene)
 
 
 def _one(plan: Plan) -> int:
-    report = play(plan)
-    for at, text in report.lines:
+    incident = Incident(plan)
+    report = incident.play()
+    for at, text in incident.lines():
         _print(f"{at:10.3f}  {text}")
     for violation in report.violations:
         _print(f"VIOLATION: {violation}")
@@ -76,8 +87,8 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     faults = deletes = incidents = bad = 0
-    with Pool(processes, initializer=_quiet, maxtasksperchild=25) as pool:  # a chunk is a task; they grow
-        for report in pool.imap_unordered(_brief, plans, chunksize=8):
+    with Pool(processes, initializer=_quiet, maxtasksperchild=TASKS) as pool:
+        for report in pool.imap_unordered(play, plans, chunksize=CHUNK):
             incidents += 1
             outcomes.update(report.outcomes or ("no run",))
             faults += report.faults
@@ -97,17 +108,13 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     return 1 if bad else 0
 
 
-def _brief(plan: Plan) -> Report:
-    report = play(plan)
-    return Report(**{name: getattr(report, name) for name in report.__slots__} | {"lines": [], "points": []})
-
-
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def _quiet() -> None:
+    gc.disable()
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _error: None
 

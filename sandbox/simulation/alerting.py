@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 EVALUATION = 5.0
-FOR = 10.0
+FOR = 5.0
 RESEND = 20.0
 LIFETIME = 4 * RESEND
 GROUP_WAIT = 2.0
@@ -53,7 +53,8 @@ class Prometheus:
 
     def evaluate(self) -> None:
         now = self.now()
-        if self.down() and not self.blind:
+        down = self.down() and not self.blind
+        if down:
             self.pending = self.pending if self.pending is not None else now
             if self.firing is None and now - self.pending >= FOR:
                 self.firing, self.resolved, self.sent = now, None, 0.0
@@ -67,8 +68,7 @@ class Prometheus:
         ends = self.resolved if self.resolved is not None else now + LIFETIME
         for receiver in self.receivers:
             receiver.receive(Sent(self.firing, ends))
-        again = self.down() and not self.blind
-        if self.resolved is not None and (again or now - self.resolved > RETENTION):
+        if self.resolved is not None and (down or now - self.resolved > RETENTION):
             self.firing = None
 
 

@@ -3,24 +3,18 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from exporter.config.remediation import Mode
-from sandbox.cluster.objects import thaw
 from sandbox.cluster.programs import Outcome as Dialled
-from sandbox.cluster.resources import STORED
 from sandbox.simulation.faults import STOPPED
-from sandbox.simulation.history import Written
+from sandbox.simulation.people import People
+from sandbox.simulation.stage import Stage
 from webhook.record import changes
-from webhook.record.encoding import encode
 from webhook.record.journal import Journal
 
-if TYPE_CHECKING:
-    from sandbox.simulation.storm import Storm
-
-CONFIG_MAPS = next(each for each in STORED if each.plural == "configmaps")
 PATIENCE = 80.0
 """Seconds for which an ambush is laid."""
 RECOVERS, SOON, BLIND = "a BBS recovers", "a BBS recovers soon", "own probes are blind"
@@ -46,6 +40,8 @@ PLAYS = (
     ("intent", "crash", "late delete", RECOVERS),
     ("intent", "late delete", SOON),
     ("intent", "late delete", "stop", SOON),
+    ("intent", "doubled delete"),
+    ("intent", "doubled delete", RECOVERS),
     ("intent", "reload"),
     ("delete", "stop", RECOVERS, BLIND),
     ("delete", "crash", RECOVERS, BLIND),
@@ -55,24 +51,23 @@ PLAYS = (
     ("delete", "outage", "exclude"),
     ("delete", "exclude"),
     ("delete", "reload"),
+    ("delete", "the node dies"),
     ("delete", "pause"),
     ("delete", "the journal is deleted"),
     ("delete", RECOVERS),
 )
 OUTAGES = (5.0, 12.0, 20.0, 32.0, 50.0, 90.0)
 """Seconds without the API server: around the age at which a proof expires, and the lease."""
-APPROVED = 0.8
-"""How often somebody approves a run that waits for it."""
 
 
 class Ambush:
     """Waits for a moment of a run, and then does one to three things within that very callback."""
 
-    def __init__(self, storm: "Storm") -> None:
-        self._storm = storm
-        self._incident = storm.incident
-        self._box = storm.incident.box
-        self._random = storm.incident.random
+    def __init__(self, stage: Stage, people: People) -> None:
+        self._stage = stage
+        self._box = stage.box
+        self._random = stage.random
+        self._people = people
         self._deeds: dict[str, Callable[[str], None]] = {
             "stop": self._stop,
             "crash": self._crash,
@@ -81,12 +76,14 @@ class Ambush:
             SOON: lambda by: self._soon(self._recover, by),
             BLIND: self._blind,
             "late delete": self._late_delete,
-            "resolved": lambda _by: storm.resolved(),
-            "exclude": lambda _by: storm.exclude(),
+            "doubled delete": self._doubled_delete,
+            "resolved": lambda _by: people.resolved(),
+            "exclude": lambda _by: people.exclude(),
             "reload": self._reload,
-            "the journal is deleted": lambda _by: self._later(storm.delete_journal()),
-            "pause": lambda _by: self.write(lambda journal: changes.pause(journal, by="ann", reason="", now=storm.now)),
-            "withdraw": lambda _by: self.write(withdrawn),
+            "the node dies": self._node_dies,
+            "the journal is deleted": lambda _by: self._later(people.delete_journal()),
+            "pause": lambda _by: people.pause_at_once(),
+            "withdraw": lambda _by: people.write(withdrawn),
         }
 
     async def lay(self) -> None:
@@ -103,7 +100,7 @@ class Ambush:
                 return
             sprung.set()
             for name in chosen:
-                self._incident.note(f"ambush at {moment} of {by}: {name}")
+                self._stage.note(f"ambush at {moment} of {by}: {name}")
                 self._deeds[name](by)
 
         self._box.watchers.append(watch)
@@ -115,52 +112,49 @@ class Ambush:
         finally:
             self._box.watchers.remove(watch)
 
-    def write(self, change: Callable[[Journal], Journal]) -> None:
-        """A person's command that wins the race for the journal."""
-        found = next(iter(self._box.cluster.store.all(CONFIG_MAPS, self._box.namespace)), None)
-        before = self._box.history.journal
-        if found is None or before is None:
-            return
-        journal = change(before)
-        body = thaw(found)
-        body["data"]["journal.json"] = encode(journal)
-        self._box.cluster.registry.update(CONFIG_MAPS, self._box.namespace, body["metadata"]["name"], body)
-        self._box.history.written.append(Written(self._incident.loop.now, "ann", journal))
-
     def _stop(self, by: str) -> None:
-        for replica in self._incident.alive:
+        for replica in self._stage.alive:
             if replica.name == by:
-                self._incident.loop.stop_process(replica.process, self._random.choice(STOPPED))
+                self._stage.loop.stop_process(replica.process, self._random.choice(STOPPED))
 
     def _crash(self, by: str) -> None:
-        for replica in self._incident.alive:
+        for replica in self._stage.alive:
             if replica.name == by:
-                self._incident.loop.kill(replica.process)
-                self._incident.faults.crashed.append(replica.process)
+                self._stage.faults.crash(replica.process)
 
     def _outage(self, _by: str) -> None:
         """What is answered already still arrives; then the API server is away."""
         self._box.mishaps.set(killed=True)
-        self._incident.loop.call_later(self._random.choice(OUTAGES), partial(self._box.mishaps.set, killed=False))
+        self._stage.loop.call_later(self._random.choice(OUTAGES), partial(self._box.mishaps.set, killed=False))
 
     def _recover(self, _by: str) -> None:
         self._box.fault("crash", self._random.choice(("diego-api-0", "diego-api-1")))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        self._incident.helpers.append(asyncio.create_task(work))
+        self._stage.helpers.append(asyncio.create_task(work))
 
     def _soon(self, deed: Callable[[str], None], by: str) -> None:
-        self._incident.loop.call_later(self._random.uniform(0.03, 2.0), deed, by)
+        self._stage.loop.call_later(self._random.uniform(0.03, 2.0), deed, by)
 
     def _late_delete(self, _by: str) -> None:
         """The next DELETE is long on its way, also where its process is not there any more."""
-        self._incident.faults.forced["delete pods"] = self._random.choice(("late", "late", "very-late"))
+        self._stage.faults.forced["delete pods"] = self._random.choice(("late", "late", "very-late"))
 
     def _blind(self, _by: str) -> None:
         self._box.cluster.faults.blind[""] = self._random.choice((Dialled.TIMEOUT, Dialled.REFUSED))
 
+    def _doubled_delete(self, _by: str) -> None:
+        """A proxy sends the next DELETE twice."""
+        self._stage.faults.forced["delete pods"] = self._random.choice(("twice", "echo"))
+
     def _reload(self, _by: str) -> None:
-        self._storm.reload(self._random.choice((Mode.OBSERVE, Mode.APPROVE)))
+        if self._random.random() < 0.3:
+            self._people.reload_settings()
+        else:
+            self._people.reload_mode(self._random.choice((Mode.OBSERVE, Mode.APPROVE)))
+
+    def _node_dies(self, _by: str) -> None:
+        self._box.fault("node-dies", self._random.choice(("diego-api-0", "diego-api-1")))
 
 
 def withdrawn(journal: Journal) -> Journal:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from exporter.clock import Clock
+from exporter.config.model import Foundation
 from sandbox.api.calls import Call
 from sandbox.api.server import Answer, Exec, Response
 from sandbox.cluster.objects import is_terminating, name_of, uid_of
@@ -17,9 +18,6 @@ from sandbox.cluster.store import Change
 from sandbox.inprocess import InProcess
 from webhook.record.encoding import decode
 from webhook.record.journal import Journal
-
-ROUNDING = 0.001
-"""Seconds by which two clocks of floating point numbers may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,8 @@ class Written:
     journal: Journal
     created: bool = False
     """Whether there was no ConfigMap before."""
+    sent: float = 0.0
+    """When the process sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,13 @@ class History:
     removed: dict[str, float] = field(default_factory=dict)  # pods by UID
     holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
     looked: list[tuple[float, str]] = field(default_factory=list)  # a process read the BBS's StatefulSet
-    modes: list[tuple[float, str, str]] = field(default_factory=list)  # the config's mode in a process, from then on
+    configs: list[tuple[float, str, Foundation]] = field(default_factory=list)  # of a process, from then on
     accepted: list[Accepted] = field(default_factory=list)
     skewed: bool = False  # a process's wall clock was wrong
+
+    def config(self, by: str, at: float) -> Foundation | None:
+        """The config of a process at a moment; None for one that is no process."""
+        return next((found for since, name, found in reversed(self.configs) if name == by and since <= at), None)
 
     @property
     def journal(self) -> Journal | None:
@@ -104,14 +108,6 @@ class RecordedBox(InProcess):
     def since(self) -> float:
         return self.cluster.now - self._epoch
 
-    def _tick(self, due: float) -> None:
-        """A process whose machine was suspended has a loop's clock that is behind, and arms the timer too early."""
-        if due <= self._clock.now() + ROUNDING:
-            super()._tick(due)
-            return
-        self._due, self._timer = None, None
-        self.arm()
-
     def _pods(self, change: Change) -> None:
         if change.resource is PODS and change.type == "ADDED":
             self.history.created[uid_of(change.object)] = self.since
@@ -126,34 +122,45 @@ class RecordedBox(InProcess):
 
     def handle(self, call: Call, *, upgrade: bool = False) -> Answer:
         """Answers the call and records what it did."""
+        if call.method == "GET":
+            answer = super().handle(call, upgrade=upgrade)
+            self._read(call, answer)
+            return answer
         self.catch_up()
-        by = self.access.users.get(call.token or "", "")
+        by = self._by(call)
         pod = self._pod(call) if call.method == "DELETE" else None
         before = None if pod is None else (name_of(pod), uid_of(pod), is_terminating(pod))
-        intends = call.method == "PUT" and "/configmaps" in call.path and b'\\"intended\\"' in call.body
+        written = call.method in {"PUT", "POST"}
+        intends = written and "/configmaps" in call.path and b'\\"intended\\"' in call.body
         if intends:
             self.tell("before-intent", by)
         answer = super().handle(call, upgrade=upgrade)
+        if not isinstance(answer, Response) or answer.code >= 300:
+            return answer
+        if before is not None and not before[2]:
+            self.history.deleted.append(Deleted(self.since, float(call.user_agent), by, *before[:2]))
+            self.tell("delete", by)
+        elif written and "/configmaps" in call.path:
+            self._journal(by, call)
+            if intends:
+                self.tell("intent", by)
+        elif written and "/leases" in call.path:
+            spec = msgspec.json.decode(call.body)["spec"]
+            self.history.holders.append((self.since, spec.get("holderIdentity") or ""))
+        return answer
+
+    def _read(self, call: Call, answer: Answer) -> None:
         # bash is asked where nc is missing, and can only prove that the BBS is reachable
         if isinstance(answer, Exec) and ("nc" in answer.argv or ("bash" in answer.argv and not answer.result.code)):
-            name = unquote(call.path).split("/")[-2]
+            name, by = unquote(call.path).split("/")[-2], self._by(call)
             ended = self.since + answer.result.seconds
             self.history.asked.append(Asked(ended, by, name, answer.result.code))
             self.tell("nc", by)
-        elif isinstance(answer, Response) and answer.code < 300:
-            if before is not None and not before[2]:
-                self.history.deleted.append(Deleted(self.since, float(call.user_agent), by, *before[:2]))
-                self.tell("delete", by)
-            elif call.method in {"PUT", "POST"} and "/configmaps" in call.path:
-                self._journal(by, call)
-                if intends:
-                    self.tell("intent", by)
-            elif call.method == "GET" and call.path.endswith("/statefulsets/diego-api"):
-                self.history.looked.append((self.since, by))
-            elif call.method in {"PUT", "POST"} and "/leases" in call.path:
-                spec = msgspec.json.decode(call.body)["spec"]
-                self.history.holders.append((self.since, spec.get("holderIdentity") or ""))
-        return answer
+        elif isinstance(answer, Response) and answer.code < 300 and call.path.endswith("/statefulsets/diego-api"):
+            self.history.looked.append((self.since, self._by(call)))
+
+    def _by(self, call: Call) -> str:
+        return self.access.users.get(call.token or "", "")
 
     def _pod(self, call: Call) -> Any:
         parts = call.path.split("/")
@@ -165,7 +172,8 @@ class RecordedBox(InProcess):
         data = msgspec.json.decode(call.body).get("data") or {}
         if "journal.json" in data:
             journal = decode(data["journal.json"])
-            self.history.written.append(Written(self.since, by, journal, created=call.method == "POST"))
+            created, sent = call.method == "POST", float(call.user_agent)
+            self.history.written.append(Written(self.since, by, journal, created=created, sent=sent))
 
 
 def as_lines(history: History) -> list[tuple[float, str]]:

@@ -1,26 +1,25 @@
-"""One simulated incident: a foundation, replicas, people, alerting, and everything that goes wrong; then the judges."""
+"""One simulated incident, from the break to the calm; then the judges."""
 
 import asyncio
 import gc
 from dataclasses import dataclass
-from random import Random
 
-from exporter.foundation.view import ProbeResult
-from sandbox.cluster.programs import Outcome as Dialled
-from sandbox.simulation import settings
-from sandbox.simulation.alerting import Alertmanager, Prometheus, Sent
-from sandbox.simulation.faults import Faults, Plan
-from sandbox.simulation.history import RecordedBox, as_lines
+from sandbox.simulation.faults import Plan
+from sandbox.simulation.history import as_lines
 from sandbox.simulation.judge import judge
-from sandbox.simulation.loop import SimulatedLoop, StuckError
-from sandbox.simulation.replica import EPOCH, Replica, TrueClock
+from sandbox.simulation.loop import StuckError
+from sandbox.simulation.stage import Stage
 from sandbox.simulation.storm import DURATION as STORM
 from sandbox.simulation.storm import Storm
-from webhook.record.journal import Journal, Outcome
+from webhook.record.journal import Outcome
 
-BROKEN_AT = 5.0
+BROKEN_AT = 2.0
 LONG = 170.0
 """Seconds until the calm where a run has to get far: a lease that runs out, and what is outstanding, take 75 s."""
+STEP = 3.0
+"""Seconds between two looks at whether it is over."""
+REST, FORBIDDEN_REST = 6.0, 39.0
+"""Seconds without anything under way after which the storm is over."""
 BOUND = 400.0
 """Seconds after the storm within which a foundation that stays broken must be repaired: lease, alerting with its
 `resolved` window, retry, cooldown, a run."""
@@ -38,8 +37,6 @@ class Report:
     steps: int
     faults: int
     seconds: float
-    lines: list[tuple[float, str]]
-    points: list[str]
 
 
 class Incident:
@@ -47,180 +44,119 @@ class Incident:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.random = Random(plan.seed)  # noqa: S311 - a seed makes an incident repeatable
-        self.loop = SimulatedLoop(Random(plan.seed + 1))  # noqa: S311 - as above
-        self.faults = Faults(plan, self.loop, Random(plan.seed + 2))  # noqa: S311 - as above
-        self.loop.before_step = self.faults.before_step
-        self.replicas: list[Replica] = []
-        self.trace: list[tuple[float, str]] = []
-        self.lost = False
-        self.helpers: list[asyncio.Task[None]] = []
+        self.stage = Stage(plan)
 
     def play(self) -> Report:
         """Returns what it came to; never raises for what the simulated programs did."""
+        stage, problems = self.stage, list[str]()
         collecting = gc.isenabled()
         gc.disable()  # what a killed process left behind is collected when nobody can notice any more
-        problems: list[str] = []
         try:
-            self.loop.run_until_complete(self._main(problems))
+            stage.loop.run_until_complete(self._main(problems))
         except StuckError as error:
             problems.append(f"the simulation is stuck: {error}")
         finally:
             if collecting:
                 gc.enable()
-        history = self.box.history
-        found = judge(history, self.foundation) + problems
-        for replica in self.replicas:
+        history = stage.box.history
+        history.skewed |= stage.faults.skewed
+        found = judge(history, stage.foundation) + problems
+        for replica in stage.replicas:
             found += [f"{replica.name}: a medic crashed: {error!r}" for error in replica.crashes]
+        found += [f"a callback failed: {each.get('exception')!r}" for each in stage.loop.failures]
         journal = history.journal
         return Report(
             plan=self.plan,
             violations=found,
             outcomes=tuple(str(run.outcome or "open") for run in journal.runs) if journal else (),
             deletes=len(history.deleted),
-            calls=self.faults.calls,
-            steps=self.faults.steps,
-            faults=self.faults.used,
-            seconds=self.loop.now,
-            lines=sorted(as_lines(history) + self.faults.trace + self.trace, key=lambda item: item[0]),
-            points=self.faults.points,
+            calls=stage.faults.calls,
+            steps=stage.loop.steps,
+            faults=stage.faults.used,
+            seconds=stage.loop.now,
         )
 
+    def lines(self) -> list[tuple[float, str]]:
+        """The time line: what happened, and when."""
+        stage = self.stage
+        return sorted(as_lines(stage.box.history) + stage.faults.trace + stage.trace, key=lambda item: item[0])
+
     async def _main(self, problems: list[str]) -> None:
-        made, timing, config = settings.cluster(self.random) if self.plan.random else settings.reference()
-        self.foundation = settings.foundation(self.random, **config)
-        self.clock = TrueClock(self.loop)
-        seed = self.random.getrandbits(32)
-        self.box = RecordedBox(clock=self.clock, epoch=EPOCH, foundation=made, timing=timing, seed=seed)
-        count = self.random.choice((1, 2, 2, 3)) if self.plan.random else 2
-        for number in range(count):
-            self._start(f"replica-{number}")
-        managers = [Alertmanager(self.deliver, self.clock.now, self.random) for _ in range(2)]
-        proms = [Prometheus(self._down, self.clock.now, managers) for _ in range(2)]
-        tasks = [asyncio.create_task(each.run()) for each in managers]
-        tasks += [asyncio.create_task(each.run()) for each in proms]
-        tasks.append(asyncio.create_task(self._restarts()))
-        storm = asyncio.create_task(Storm(self, managers, proms).run())
+        stage = self.stage
+        for number in range(stage.count):
+            stage.start(f"replica-{number}")
+        tasks = [asyncio.create_task(each.run()) for each in stage.managers]
+        tasks += [asyncio.create_task(each.run()) for each in stage.proms]
+        storm = Storm(stage)
+        blowing = asyncio.create_task(storm.run())
         await asyncio.sleep(BROKEN_AT)
         self._break()
-        await asyncio.sleep(1.0 if not self.plan.random else LONG if self.faults.focused else STORM)
-        storm.cancel()
-        await asyncio.wait([storm])
-        if not storm.cancelled():
-            storm.result()  # a defect of the storm itself
-        self._calm(managers, proms)
+        await self._blow_over(storm)
+        blowing.cancel()
+        await asyncio.wait([blowing])
+        if not blowing.cancelled():
+            blowing.result()  # a defect of the storm itself
+        self._calm()
         await self._settle(problems)
         for task in tasks:
             task.cancel()
 
-    # ---- the cast
-
-    def _start(self, name: str) -> None:
-        incarnation = sum(each.name.startswith(f"{name}.") for each in self.replicas)
-        replica = Replica(
-            f"{name}.{incarnation}",
-            loop=self.loop,
-            box=self.box,
-            faults=self.faults,
-            foundation=self.foundation,
-            timings=settings.TIMINGS,
-            dial=self.dial,
-            random=self.random,
-        )
-        if self.plan.random and self.random.random() < 0.2:
-            replica.process.wall_offset = self.random.choice((-7200.0, -40.0, -3.0, 3.0, 40.0, 7200.0))
-            self.box.history.skewed = True
-        self.replicas.append(replica)
-
-    async def _restarts(self) -> None:
-        """As a Deployment does: a process that died is started again."""
-        while True:
-            await asyncio.sleep(1.0)
-            while self.faults.crashed:
-                dead = self.faults.crashed.pop()
-                name = dead.name.partition(".")[0]
-                if name.startswith("replica"):
-                    await asyncio.sleep(self.random.uniform(0.5, 8.0))
-                    self._start(name)
-
-    @property
-    def alive(self) -> list[Replica]:
-        return [each for each in self.replicas if each.process.alive]
-
-    async def deliver(self, alert: Sent, firing: bool) -> int | None:
-        alive = self.alive
-        if not alive:
-            return None
-        replica = self.random.choice(alive)
-        return await replica.deliver(starts_at=alert.starts_at, ends_at=alert.ends_at, firing=firing)
-
-    def _down(self) -> bool:
-        """As the exporter's gauge: whether a connection to the Service fails."""
-        self.box.catch_up()
-        dialled = self.box.cluster.network.dial("", self.foundation.bbs.host, self.foundation.bbs.port)
-        return dialled.outcome is not Dialled.OPEN
-
-    async def dial(self, host: str, port: int, *, timeout: float) -> tuple[ProbeResult, str]:
-        return await self.box.dial(host, port, timeout=timeout)
-
-    def _reachable(self) -> bool:
-        """Whether every api pod reaches the BBS: the truth, not a measurement."""
-        self.box.catch_up()
-        names = [pod.name for pod in self.box.cluster.kubelet.pods if pod.name.startswith("api-")]
-        dial = self.box.cluster.network.dial
-        host, port = self.foundation.bbs.host, self.foundation.bbs.port
-        return bool(names) and all(dial(name, host, port).outcome is Dialled.OPEN for name in names)
-
-    # ---- what happens
-
-    def note(self, text: str) -> None:
-        self.trace.append((self.loop.now, text))
-
     def _break(self) -> None:
-        self.note("the lock database goes silent for 4 s: the active BBS is wedged for good")
-        self.box.fault("locket-db-down")
-        self.loop.call_later(4.0, self.box.fault, "locket-db-up")
+        self.stage.note("the lock database goes silent for 4 s: the active BBS is wedged for good")
+        self.stage.box.fault("locket-db-down")
+        self.stage.loop.call_later(4.0, self.stage.box.fault, "locket-db-up")
 
-    # ---- the end
+    async def _blow_over(self, storm: Storm) -> None:
+        """Waits until the storm has done all it can: nothing is under way, and nothing will begin by itself."""
+        stage = self.stage
+        if not self.plan.random:
+            return
+        end = stage.loop.now + (LONG if stage.faults.focused else STORM)
+        rest = 0.0
+        while stage.loop.now < end:
+            await asyncio.sleep(STEP)
+            journal, reachable = stage.journal, stage.reachable()
+            waits = stage.under_way() or not (
+                stage.forbidden() or (reachable and (journal is None or journal.request is None))
+            )
+            rest = 0.0 if waits or not storm.over else rest + STEP
+            if rest >= (REST if reachable else FORBIDDEN_REST):
+                break
 
-    def _calm(self, managers: list[Alertmanager], proms: list[Prometheus]) -> None:
-        """From now on nothing goes wrong any more."""
-        self.note("calm")
-        self.faults.active = self.plan.random is False
-        self.box.watchers.clear()
-        self.box.mishaps.clear()
-        for manager in managers:
+    def _calm(self) -> None:
+        """From now on nothing goes wrong any more, but for the faults that were chosen."""
+        stage = self.stage
+        stage.note("calm")
+        stage.faults.active = False
+        stage.box.watchers.clear()
+        stage.box.mishaps.clear()
+        for manager in stage.managers:
             manager.cut = False
-        for prom in proms:
+        for prom in stage.proms:
             prom.blind = False
-        if self.plan.random:
-            self.box.cluster.faults.blind.clear()
-            self.box.fault("clear")
-            for replica in self.alive:
-                replica.reload(self.foundation)
+        if not self.plan.random:
+            return
+        stage.box.cluster.queue.available = True
+        stage.box.cluster.faults.blind.clear()
+        stage.box.fault("clear")
+        for replica in stage.alive:
+            if stage.lost or replica.foundation is not stage.foundation:
+                replica.reload(stage.foundation)
 
     async def _settle(self, problems: list[str]) -> None:
-        """Waits until it is repaired and no run is open; or finds out what keeps it."""
-        deadline = self.loop.now + BOUND
+        """Waits until it is repaired and nothing is under way; or finds out what keeps it."""
+        stage = self.stage
+        deadline = stage.loop.now + BOUND
         quiet = 0.0
-        while self.loop.now < deadline:
-            await asyncio.sleep(2.0)
-            journal = self.box.history.journal
-            settled = journal is None or journal.open_run is None
-            quiet = quiet + 2.0 if settled and (self._reachable() or self._forbidden(journal)) else 0.0
-            if quiet >= 6.0:
-                break
-        journal = self.box.history.journal
-        if journal is not None and journal.open_run is not None and not self.lost:
+        while stage.loop.now < deadline and quiet < REST:
+            await asyncio.sleep(STEP)
+            fine = stage.reachable() or stage.forbidden()
+            quiet = quiet + STEP if fine and not stage.under_way() else 0.0
+        journal, reachable = stage.journal, stage.reachable()
+        if journal is not None and journal.open_run is not None and not stage.lost:
             problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of calm")
-        if not self._reachable() and not self._forbidden(journal):
+        if not reachable and not stage.forbidden():
             problems.append(f"the foundation is still broken after {BOUND:g} s of calm, and nothing forbids a run")
         last = journal.runs[-1] if journal is not None and journal.runs else None
-        if last is not None and last.outcome is Outcome.RECOVERED and not self._reachable() and not self.plan.random:
+        if last is not None and last.outcome is Outcome.RECOVERED and not reachable and not self.plan.random:
             problems.append("recovered is claimed, and the BBS is not reachable")
-
-    def _forbidden(self, journal: Journal | None) -> bool:
-        """Whether a person, or a loss that a person must confirm, forbids the repair."""
-        if self.lost or self.box.history.excluded:
-            return True
-        return journal is not None and (journal.paused is not None or journal.breaker_opened is not None)

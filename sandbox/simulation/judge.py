@@ -19,21 +19,23 @@ def judge(history: History, foundation: Foundation) -> list[str]:
     for deleted in history.deleted:
         if deleted.by.startswith(("replica", "cli")):
             what = f"{deleted.by} deleted {deleted.name} {deleted.uid[:8]} at {deleted.at:.3f}"
-            found += [what + text for text in _delete(deleted, history, foundation) if text]
+            found += [what + text for text in _delete(deleted, history) if text]
     found += _twice(history)
     return found + judge_journal(history, foundation)
 
 
-def _delete(deleted: Deleted, history: History, foundation: Foundation) -> list[str]:
-    run = _run_at(history, deleted)
+def _delete(deleted: Deleted, history: History) -> list[str]:
+    run, foundation = _run_at(history, deleted), history.config(deleted.by, deleted.sent)
     if run is None:
         return [" without an intent on record"]
+    if foundation is None:
+        return [" without a config"]
     return [
         _replacement(deleted, history, run),
         _changed(deleted, history),
         _proof(deleted, history, foundation),
         _lease(deleted, history),
-        _mode(deleted, history, run),
+        _mode(foundation, run),
         _people(deleted, history),
         _excluded(deleted, history),
     ]
@@ -50,9 +52,10 @@ def _run_at(history: History, deleted: Deleted) -> Run | None:
 
 def _replacement(deleted: Deleted, history: History, run: Run) -> str:
     created = history.created.get(deleted.uid)
-    started = next(each.at for each in history.written if each.journal.find(run.id) is not None)
-    if created is not None and created > started:
-        return f": a replacement, created at {created:.3f}; the run started at {started:.3f}"
+    journals = ((each.at, each.journal.find(run.id)) for each in history.written)
+    listed = next(at for at, found in journals if found is not None and found.pods)
+    if created is not None and created > listed:
+        return f": a replacement, created at {created:.3f}; the pods were listed at {listed:.3f}"
     return ""
 
 
@@ -94,15 +97,15 @@ def _lease(deleted: Deleted, history: History) -> str:
     return ""
 
 
-def _mode(deleted: Deleted, history: History, run: Run) -> str:
+def _mode(foundation: Foundation, run: Run) -> str:
     """The mode of the run and that of the process's config permit it; in mode `approve` a person has approved."""
-    mode = [mode for at, by, mode in history.modes if by == deleted.by and at <= deleted.sent][-1]
-    if "observe" in {mode, run.mode}:
-        return f": the mode of the run is {run.mode}, that of the config {mode}"
+    remediation = foundation.remediation
+    if "observe" in {remediation.mode, run.mode}:
+        return f": the mode of the run is {run.mode}, that of the config {remediation.mode}"
     approved = run.approval is not None and run.approval.at is not None
-    if "approve" in {mode, run.mode} and not approved:
+    if "approve" in {remediation.mode, run.mode} and not approved:
         return ": nobody has approved it"
-    return ""
+    return f": one of {len(run.pods)}, more than max_pods" if len(run.pods) > remediation.max_pods else ""
 
 
 def _people(deleted: Deleted, history: History) -> str:

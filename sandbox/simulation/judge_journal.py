@@ -32,19 +32,24 @@ def _between(moments: list[float], first: float, last: float) -> bool:
 def _epochs(history: History) -> Iterator[str]:
     epoch = 0
     for each in history.written:
-        if each.journal.epoch < epoch:
+        if each.journal.epoch < epoch and not _stray(each, history):
             yield f"the epoch went back from {epoch} to {each.journal.epoch} at {each.at:.3f}"
         epoch = max(epoch, each.journal.epoch)
         if sum(run.outcome is None for run in each.journal.runs) > 1:
             yield f"two runs are open at {each.at:.3f}"
 
 
+def _stray(written: Written, history: History) -> bool:
+    """Whether it is a first journal that was on its way while the journal was lost: nobody may go on with it."""
+    return written.created and any(written.sent <= at <= written.at for at in history.lost)
+
+
 def _lost(history: History) -> Iterator[str]:
-    """After the journal was lost nobody starts another one but a person."""
+    """After the journal was lost nobody writes to another one, before a person has reset it."""
     for each in history.written:
         lost = [at for at in history.lost if at < each.at]
-        if each.created and lost and not _between(history.reset, lost[0], each.at):
-            yield f"{each.by} started a new journal at {each.at:.3f}, although there was one until {lost[0]:.3f}"
+        if lost and not _stray(each, history) and not _between(history.reset, lost[-1], each.at):
+            yield f"{each.by} wrote to another journal at {each.at:.3f}; the journal was lost at {lost[-1]:.3f}"
 
 
 def _alerts(history: History) -> Iterator[str]:
@@ -109,15 +114,14 @@ def _pods(ended: Written, run: Run, history: History) -> Iterator[str]:
 
 def _recovery(ended: Written, run: Run, history: History, foundation: Foundation) -> str:
     """`recovered`: a pod was restarted, and the last questions succeeded as often as the config demands."""
-    verify = foundation.remediation.verify
+    verify = (history.config(ended.by, ended.sent) or foundation).remediation.verify
     deleted = {each.uid: each.at for each in history.deleted if each.at <= ended.at}
     restarts = [deleted[pod.uid] for pod in run.pods if pod.uid in deleted]
     if not restarts:
         return "claims a recovery, and none of its pods was deleted"
-    rounds = 0
-    last = max(restarts)
-    for asked in (each for each in history.asked if each.code != NO_NC):
-        if asked.at > last + verify.interval / 2 and asked.at <= ended.at:
+    rounds, last = 0, max(restarts)
+    for asked in (each for each in history.asked if each.code != NO_NC and max(restarts) < each.at <= ended.at):
+        if asked.at > last + verify.interval / 2 or not rounds:  # those of one round are close together
             rounds, last = (rounds + 1, asked.at) if not asked.code else (0, asked.at)
     if rounds < verify.attempts:
         return f"claims a recovery after {rounds} rounds of questions that succeeded"

@@ -1,7 +1,7 @@
 """One simulated replica of the webhook: the product's own medic and intake, as one process."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
@@ -11,6 +11,7 @@ from exporter.config.model import Foundation
 from exporter.foundation.probe import Dialer
 from exporter.kubernetes.objects import Metadata
 from sandbox.api.calls import Call
+from sandbox.api.server import Answer
 from sandbox.simulation.faults import Faults
 from sandbox.simulation.history import Accepted, RecordedBox
 from sandbox.simulation.loop import SimulatedLoop, current_process
@@ -57,12 +58,14 @@ class ProcessClock:
 
 
 class DatedTransport(InProcessTransport):
-    """Writes into each call when it was sent."""
+    """Writes into each call that changes something when it was sent."""
 
-    def _call(self, method: str, path: str, query: Mapping[str, Sequence[str]], *, body: bytes = b"") -> Call:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimulatedLoop)  # noqa: S101 - for the type
-        return replace(super()._call(method, path, query, body=body), user_agent=str(loop.now))
+    now: Callable[[], float]
+
+    async def ask(self, call: Call, *, upgrade: bool = False) -> Answer:
+        if call.method != "GET":
+            call = replace(call, user_agent=str(self.now()))
+        return await super().ask(call, upgrade=upgrade)
 
 
 class StoppingWriter(ApiWriter):
@@ -171,9 +174,9 @@ class Replica:
             await asyncio.wait([working])
 
     def _medic(self) -> Medic:
-        mode = str(self.foundation.remediation.mode)
-        self._box.history.modes.append((self._loop.now, self.name, mode))
+        self._box.history.configs.append((self._loop.now, self.name, self.foundation))
         transport = DatedTransport(self._box, token=self._token)
+        transport.now = lambda: self._loop.now
         transport.latency = lambda: self._random.uniform(0.001, 0.02)
         transport.before = lambda request: self._faults.before_call(self.process, request)
         writer = StoppingWriter(transport, namespace=self._box.namespace)

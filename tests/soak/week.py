@@ -62,7 +62,7 @@ class Loop(SimulatedLoop):
     @property
     def timers(self) -> int:
         """How many wait that are not cancelled."""
-        return sum(not timer.cancelled() for _, _, timer, _ in self._timers)
+        return sum(not timer.cancelled() for _, _, timer in self._timers)
 
 
 @dataclass(frozen=True, slots=True)

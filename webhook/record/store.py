@@ -48,6 +48,7 @@ class Store:
         self.changed = asyncio.Event()  # set at every change that is seen; whoever waits for it clears it
         self.seen_at: float | None = None  # the loop's time at which `journal` was last known to be true
         self._last: Journal | None = None
+        self._text: tuple[str, Journal] | None = None  # what was decoded last: a journal rarely changes
         self._writer = writer
         self._metadata: Metadata | None = None  # of the ConfigMap that `journal` was read from; None: there is none yet
         self._beside: dict[str, str] = {}  # what else stands in the ConfigMap, and stays there
@@ -185,7 +186,7 @@ class Store:
             raise ForeignJournalError(f"ConfigMap {self.name} is the journal of foundation {data[_OWNER]}")
         self._known = True
         try:
-            journal = decode(data[_KEY])
+            journal = self._decode_text(data[_KEY])
         except KeyError:
             raise JournalLostError(f"ConfigMap {self.name} has no {_KEY}") from None
         except JournalUnreadableError as error:
@@ -195,6 +196,11 @@ class Store:
         self._metadata = found.metadata
         self._beside = data
         return journal
+
+    def _decode_text(self, text: str) -> Journal:
+        if self._text is None or self._text[0] != text:
+            self._text = text, decode(text)
+        return self._text[1]
 
     async def _write(self, journal: Journal) -> None:
         text = encode(journal)
@@ -212,7 +218,7 @@ class Store:
             self._uid = written.metadata.uid
         self._metadata = written.metadata
         self._known = True
-        self._seen(decode(text))  # what was trimmed is gone here as well
+        self._seen(self._decode_text(text))  # what was trimmed is gone here as well
 
     def _seen(self, journal: Journal) -> Journal:
         if journal != self._last:
