@@ -213,7 +213,7 @@ GAUGES = (
     Gauge(
         "diego_kubernetes_synced",
         "Whether all watches of the foundation's Kubernetes objects are in sync (1) or not (0).",
-        lambda at: _one(at.view.synced),
+        lambda at: _one(at.view.synced and at.fresh),  # never 1 while the values are absent because they are old
     ),
     Gauge(
         "diego_kubernetes_last_sync_timestamp_seconds",

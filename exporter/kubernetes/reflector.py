@@ -42,9 +42,13 @@ class Pace:
 
     @classmethod
     def for_staleness(cls, staleness: float) -> "Pace":
-        """News twice within `staleness`, and a server that hangs is noticed before that is over, or within 40 s."""
-        window = min(max(staleness / 2, 2.0), 30.0)
-        return cls(window=window, silence=window + max(3.0, window / 3))
+        """A server that hangs is noticed when two thirds of `staleness` are over, within 5 to 40 s.
+
+        The window is a quarter shorter than the silence, and at least 3 s: a slow server is not lost. It is a whole
+        number, as Kubernetes' `timeoutSeconds` is.
+        """
+        silence = min(max(staleness * 2 / 3, 5.0), 40.0)
+        return cls(window=float(int(silence - max(silence / 4, 3.0))), silence=silence)
 
 
 class Reflector(Generic[K]):

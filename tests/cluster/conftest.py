@@ -1,10 +1,10 @@
 """The real cluster as these tests use it: one foundation, mended after each test, with users of least privilege."""
 
 import asyncio
-import json
+import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+import signal
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.support import audit
-from tests.support.cluster import RealCluster
+from tests.support.cluster import RealCluster, processes
 from tests.support.programs import Webhook, until
 from tests.support.rawkube import Json, RawKube
 
@@ -38,6 +38,7 @@ class Cf(RawKube):
         self._audited = len(cluster.audit())
         self._faults: set[str] = set()
         self.originals: dict[str, str] = {}  # the diego-api pods' UIDs by name, as the test found them
+        self._addresses: dict[str, str] = {}  # and their addresses
 
     async def fault(self, name: str) -> None:
         self._faults.add(name)
@@ -67,15 +68,20 @@ class Cf(RawKube):
         items: list[Json] = found["items"]
         return items
 
+    async def begin(self) -> None:
+        """Notes what there is."""
+        self.originals = await self.uids()
+        self._addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in await self.pods()}
+
     async def uids(self) -> dict[str, str]:
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in await self.pods()}
 
     async def settled(self) -> bool:
         """All pods fully ready, exactly one of diego-api active, and the Service leads to it."""
-        diego_api, api = await self.pods(), await self.pods("api")
-        if [len(diego_api), len(api)] != [2, 2] or not all(map(_is_ready, diego_api + api)):
+        if not await self.ready():
             return False
-        active = [pod["metadata"]["name"] for pod in diego_api if pod["metadata"]["labels"].get(ACTIVE) == "true"]
+        pods = await self.pods()
+        active = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"].get(ACTIVE) == "true"]
         endpoints = await self.found(f"{self.core}/endpoints/diego-api")
         led_to = [
             address["targetRef"]["name"]
@@ -89,35 +95,44 @@ class Cf(RawKube):
         logs = [await self.get(f"{self.core}/pods/{name}/log", container="diego-api") for name in self.originals]
         return all("lost the lock database" in log.text for log in logs)
 
+    async def break_it(self, *, mended: bool = True) -> None:
+        """The lock's database goes away, and comes back where it is `mended`: no BBS listens, and none will."""
+        await self.fault("locket-db-down")
+        await until(self.wedged, what="both BBS to be wedged", deadline=PATIENCE, every=0.2)
+        if mended:
+            await self.fault("locket-db-up")
+
+    async def revive(self, pod: str) -> None:
+        """The BBS of this pod starts again, without the API server: its container dies, and the kubelet restarts it."""
+        (pid,) = processes("/cf/bbs.py", pod)
+        os.kill(pid, signal.SIGKILL)
+
+        async def listens() -> bool:
+            return await _accepts(self._addresses[pod])
+
+        await until(listens, what=f"the BBS of {pod} to listen", deadline=PATIENCE, every=0.2)
+
     async def label(self, value: str) -> None:
         """Labels both diego-api pods by hand, where `freeze-label` keeps them from doing it themselves."""
-        await asyncio.sleep(1)  # a probe that was under way may still have labelled its pod
+
+        async def nobody_labels() -> bool:
+            return not any(processes("/cf/ready.sh", name) for name in self.originals)
+
+        await until(nobody_labels, what="the readiness probe that was under way")
         await self.kubectl("-n", "cf", "label", "pods", "-l", DIEGO_API, f"{ACTIVE}={value}", "--overwrite")
+
+    async def all_listen(self) -> bool:
+        """Every BBS accepts on its own address."""
+        return all([await _accepts(pod["status"]["podIP"]) for pod in await self.pods()])
 
     async def unreachable(self) -> bool:
         """Nothing accepts behind the Service."""
-        try:
-            async with asyncio.timeout(2):
-                _, writer = await asyncio.open_connection(BBS_HOST, 8889)
-        except OSError:  # TimeoutError is one
-            return True
-        writer.close()
-        return False
+        return not await _accepts(BBS_HOST)
 
     async def ready(self) -> bool:
-        """Whether all diego-api pods are fully ready, whoever of them is active."""
-        pods = await self.pods()
-        return len(pods) == 2 and all(map(_is_ready, pods))
-
-    async def runs(self) -> AsyncGenerator[list[Json], None]:
-        """The runs in the journal at each of its changes, as fast as the API server tells."""
-        while True:
-            with suppress(TimeoutError):  # of one watch
-                async with self.watch(
-                    f"{self.core}/configmaps", fieldSelector=f"metadata.name={audit.JOURNAL}"
-                ) as events:
-                    async for event in events:
-                        yield json.loads(event["object"]["data"]["journal.json"])["runs"]
+        """Whether all pods are fully ready, whoever is active."""
+        pods = await self.pods() + await self.pods("api")
+        return len(pods) == 4 and all(map(_is_ready, pods))
 
     async def user(self, program: str, *, without: str = "") -> Path:
         """The kubeconfig of a program's service account, which may do what the shipped Roles allow and no more.
@@ -153,21 +168,48 @@ class Cf(RawKube):
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         return path
 
-    def webhook(self, config: Path) -> Webhook:
-        """A webhook that is yet to be started, and knows the token."""
-        webhook = Webhook(config)
+    def webhook(self, config: Path, *, stops_after: str = "") -> Webhook:
+        """A webhook that is yet to be started, and knows the token; `stops_after`: see `support.stopping_webhook`."""
+        stopping = "tests.support.stopping_webhook"
+        webhook = Webhook(config, f"--stop-after={stops_after}", module=stopping) if stops_after else Webhook(config)
         webhook.headers = {"Authorization": f"Bearer {self.bearer}"}
         return webhook
 
-    async def mend(self) -> None:
-        """Undoes what the test has broken, restarts the pods that are wedged, and forgets the runs."""
+    async def clear(self) -> None:
+        """Undoes what the test has broken, and forgets the runs. Pods that are wedged stay so."""
         if self._faults:
             await self.fault("clear")
-        if "locket-db-down" in self._faults and set(self.originals.values()) & set((await self.uids()).values()):
-            await self.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
-        records = [f"{kind}/{audit.JOURNAL}" for kind in ("configmap", "lease")]
-        await self.kubectl("-n", "cf", "delete", "--ignore-not-found", *records)
+        await self.forget("configmap", "lease")
+
+    async def forget(self, *kinds: str) -> None:
+        """Deletes what the webhook has on record."""
+        await self.kubectl("-n", "cf", "delete", "--ignore-not-found", *(f"{kind}/{audit.JOURNAL}" for kind in kinds))
+
+    async def restart(self) -> None:
+        """Restarts the diego-api pods."""
+        await self.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
+        await self.until_settled()
+
+    async def until_settled(self) -> None:
         await until(self.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
+
+    async def mend(self) -> None:
+        """Undoes what the test has broken, and restarts the pods if one of them may be wedged."""
+        await self.clear()
+        if "locket-db-down" in self._faults and set(self.originals.values()) & set((await self.uids()).values()):
+            await self.restart()
+        await self.until_settled()
+
+
+async def _accepts(host: str) -> bool:
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host, 8889)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
 
 
 def _is_ready(pod: Json) -> bool:
@@ -180,7 +222,37 @@ def _is_ready(pod: Json) -> bool:
 async def cf(real_cluster: RealCluster, tmp_path: Path) -> AsyncIterator[Cf]:
     """The foundation, healthy when the test begins, and again when it has ended."""
     async with Cf(real_cluster, tmp_path) as cf:
-        await until(cf.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
-        cf.originals = await cf.uids()
+        await cf.until_settled()
+        await cf.begin()
         yield cf
         await cf.mend()
+
+
+@pytest.fixture(scope="module")
+def mended_at_last(real_cluster: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Restarts what the tests of a module leave broken for each other."""
+    yield
+
+    async def mend() -> None:
+        async with Cf(real_cluster, tmp_path_factory.mktemp("cf")) as cf:
+            await cf.restart()
+
+    asyncio.run(mend())
+
+
+@pytest.fixture
+async def broken(real_cluster: RealCluster, tmp_path: Path, mended_at_last: None) -> AsyncIterator[Cf]:
+    """The incident, shared by the tests of a module: both BBS are wedged, and the lock database is back.
+
+    Only for tests that restart no pod. Where one fails to keep to that, the foundation is whole and broken once more.
+    """
+    async with Cf(real_cluster, tmp_path) as cf:
+        await until(cf.ready, what="all pods to be ready", deadline=PATIENCE, every=0.2)
+        await cf.begin()
+        if not await cf.wedged():
+            await cf.until_settled()
+            await cf.break_it()
+        yield cf
+        await cf.clear()
+        if await cf.uids() != cf.originals:
+            await cf.restart()

@@ -1,5 +1,6 @@
 """The exporter on a real Kubernetes, with the least rights: what its metrics say while the foundation breaks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -51,9 +52,10 @@ async def test_the_incident_and_its_mending_by_hand(cf: Cf) -> None:
         await exporter.until({REACHABLE: 0, LEADERS: 0, SERVING: 0, READY: 1, SYNCED: 1})
 
         await cf.fault("locket-db-up")
-        await cf.kubectl("-n", "cf", "delete", "pods", "--wait=false", *cf.originals)
-        await exporter.until({READY: 0})
-        await exporter.until(HEALTHY, deadline=120)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(exporter.until({READY: 0}))
+            await cf.kubectl("-n", "cf", "delete", "pods", "--wait=false", *cf.originals)
+        await exporter.until(HEALTHY)
 
 
 async def test_a_label_that_lies(cf: Cf) -> None:
@@ -81,26 +83,25 @@ async def test_no_series_outlives_its_pod(cf: Cf) -> None:
         gone: dict[str, float | None] = {name: None for name in found if "pod=diego-api-1" in name}
         await cf.kubectl("-n", "cf", "scale", "statefulset", "diego-api", "--replicas=1")
         try:
-            await exporter.until(gone | {"diego_api_pods_desired{foundation=cf}": 1}, deadline=60)
+            await exporter.until(gone | {"diego_api_pods_desired{foundation=cf}": 1})
         finally:
             await cf.kubectl("-n", "cf", "scale", "statefulset", "diego-api", "--replicas=2")
-        await exporter.until(HEALTHY, deadline=120)
+        await exporter.until(HEALTHY)
 
 
-@pytest.mark.parametrize("staleness", ["10s", "60s"])
-async def test_a_server_that_hangs(cf: Cf, staleness: str) -> None:
+async def test_a_server_that_hangs(cf: Cf) -> None:
     """It is noticed before its last word counts no more; and after that, it is as if nothing had been."""
-    async with observed(cf, staleness=staleness) as exporter:
+    async with observed(cf, staleness="20s") as exporter:
         before = await exporter.metrics()
         await cf.fault("api-hang")
-        lost = await exporter.until({SYNCED: 0}, deadline=60)
+        lost = await exporter.until({SYNCED: 0, LEADERS: 1})  # for 6 s, a third of the staleness
         assert from_kubernetes(lost) == from_kubernetes(before)
 
-        gone = await exporter.until({LEADERS: None, SYNCED: 0, REACHABLE: 1}, deadline=float(staleness[:-1]))
+        gone = await exporter.until({SYNCED: 0, LEADERS: None, REACHABLE: 1})
         assert from_kubernetes(gone) == []
 
         await cf.fault("api-resume")
-        back = await exporter.until(HEALTHY, deadline=60)
+        back = await exporter.until(HEALTHY)
         assert from_kubernetes(back) == from_kubernetes(before)
 
 
@@ -110,4 +111,4 @@ async def test_a_server_that_dies(cf: Cf) -> None:
         await exporter.until({SYNCED: 0, LEADERS: 1, REACHABLE: 1})
 
         await cf.fault("api-start")
-        await exporter.until(HEALTHY, deadline=60)
+        await exporter.until(HEALTHY)

@@ -18,6 +18,19 @@ import pytest
 SCRIPTS = Path(os.environ.get("DIEGO_MEDIC_CLUSTER", Path(__file__).parents[2] / ".." / "shared" / "cluster"))
 
 
+def processes(script: str, pod: str) -> list[int]:
+    """The pids, as this machine counts them, of what runs this script in a pod."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:  # it has ended
+            continue
+        if script.encode() in command.split(b"\0") and f"HOSTNAME={pod}".encode() in environment.split(b"\0"):
+            found.append(int(folder.name))
+    return found
+
+
 class RealCluster:
     """A running cluster with the stand-in foundation on it, namespace `cf`."""
 

@@ -13,7 +13,8 @@ import aiohttp
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-DEADLINE = 60.0
+DEADLINE = 150.0
+"""Seconds after which a test gives up waiting; nothing is expected to take that long."""
 _STARTED = re.compile(r"msg=started .*address=127\.0\.0\.1:(\d+)")
 
 

@@ -95,6 +95,10 @@ class Server:
         await self._reading
         return code
 
+    async def stopped(self) -> bool:
+        """Whether SIGSTOP has stopped it."""
+        return _state(self.pid) == "T"
+
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -165,12 +169,17 @@ class Server:
         return (await self.get("/-/ready"))[0] == 200
 
 
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 class Webhook(Server):
     """`diego-webhook`, with what Alertmanager and an operator ask of it."""
 
-    def __init__(self, config: Path, *flags: str, address: str = "127.0.0.1:0", fast: bool = False) -> None:
-        module = "tests.support.fast_webhook" if fast else "webhook.main"
-        super().__init__(module, config, *flags, address=address)
+    def __init__(
+        self, config: Path, *flags: str, address: str = "127.0.0.1:0", fast: bool = False, module: str = "webhook.main"
+    ) -> None:
+        super().__init__("tests.support.fast_webhook" if fast else module, config, *flags, address=address)
 
     async def notify(self, notification: Json) -> tuple[int, Json]:
         """Posts a notification; the status and what was said."""

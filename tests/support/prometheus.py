@@ -1,20 +1,22 @@
-"""The real Prometheus and Alertmanager on the shipped rules and routes, with the times that they have."""
+"""The real Prometheus and Alertmanager on the shipped rules and routes, with shortened times."""
 
 import asyncio
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
 
+from sandbox.demo import shorten
 from tests.support.programs import until
 from tests.support.tools import need
 
+ROUTES = 25
 ALERTS = Path(__file__).parents[2] / "alerts"
 
 
@@ -89,9 +91,12 @@ async def alerting(*, exporter: str, webhook: str, token_file: Path, folder: Pat
     """Both, scraping and notifying the two programs at these addresses (HOST:PORT)."""
     alertmanager = f"127.0.0.1:{free_port()}"
     prometheus = f"127.0.0.1:{free_port()}"
-    routes, config = folder / "alertmanager.yml", folder / "prometheus.yml"
-    routes.write_text(yaml.safe_dump(_routes(f"http://{webhook}/alerts", token_file)))
-    config.write_text(yaml.safe_dump(_scrapes({"diego-exporter": exporter, "diego-webhook": webhook}, alertmanager)))
+    rules, routes, config = (folder / name for name in ("rules.yml", "alertmanager.yml", "prometheus.yml"))
+    rules.write_text(shorten.rules((ALERTS / "diego-medic.rules.yml").read_text()))
+    shipped = (ALERTS / "alertmanager.yml").read_text()
+    routes.write_text(shorten.routes(shipped, url=f"http://{webhook}/alerts", token_file=token_file))
+    targets = {"diego-exporter": exporter, "diego-webhook": webhook}
+    config.write_text(yaml.safe_dump(_scrapes(targets, rules=rules, alertmanager=alertmanager)))
     alertmanager_argv = (
         need("alertmanager"),
         f"--config.file={routes}",
@@ -112,23 +117,55 @@ async def alerting(*, exporter: str, webhook: str, token_file: Path, folder: Pat
         yield Prometheus(prometheus)
 
 
-def _routes(url: str, token_file: Path) -> Any:
-    """The shipped example; only what an operator must replace is replaced."""
-    config = yaml.safe_load((ALERTS / "alertmanager.yml").read_text())
-    (receiver,) = (each for each in config["receivers"] if each["name"] == "diego-webhook")
-    (target,) = receiver["webhook_configs"]
-    target["url"] = url
-    target["http_config"]["authorization"]["credentials_file"] = str(token_file)
-    return config
-
-
-def _scrapes(targets: dict[str, str], alertmanager: str) -> Any:
+def _scrapes(targets: dict[str, str], *, rules: Path, alertmanager: str) -> Any:
     return {
-        "global": {"scrape_interval": "5s", "scrape_timeout": "5s"},
-        "rule_files": [str(ALERTS / "diego-medic.rules.yml")],
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "rule_files": [str(rules)],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
             {"job_name": job, "honor_labels": True, "static_configs": [{"targets": [target]}]}
             for job, target in targets.items()
         ],
+    }
+
+
+@asynccontextmanager
+async def clustered(*, webhooks: Sequence[int], token_file: Path, folder: Path) -> AsyncIterator[list[str]]:
+    """Two Alertmanagers that are a cluster, and notify each webhook of every group; yields their addresses.
+
+    An alert with a label `replica` is in as many groups as there are ROUTES. Neither waits for the other before it
+    notifies.
+    """
+    config = folder / "clustered.yml"
+    config.write_text(
+        yaml.safe_dump(_many_groups([f"http://127.0.0.1:{port}/alerts" for port in webhooks], token_file))
+    )
+    addresses, peers = [[f"127.0.0.1:{free_port()}" for _ in range(2)] for _ in range(2)]
+
+    def start(number: int) -> AbstractAsyncContextManager[None]:
+        argv = (
+            need("alertmanager"),
+            f"--config.file={config}",
+            f"--storage.path={folder / f'alertmanager-{number}'}",
+            f"--web.listen-address={addresses[number]}",
+            f"--cluster.listen-address={peers[number]}",
+            f"--cluster.advertise-address={peers[number]}",
+            f"--cluster.peer={peers[1 - number]}",
+            "--cluster.peer-timeout=0s",
+        )
+        return _process(argv, log=folder / f"alertmanager-{number}.log", address=addresses[number])
+
+    async with start(0), start(1):
+        yield addresses
+
+
+def _many_groups(urls: Sequence[str], token_file: Path) -> Any:
+    """Routes that all match, with group keys of their own."""
+    authorization = {"type": "Bearer", "credentials_file": str(token_file)}
+    targets = [{"url": url, "http_config": {"authorization": authorization}} for url in urls]
+    routes = [{"matchers": [f'replica=~"[0-9]{{1,{number}}}"'], "continue": True} for number in range(1, ROUTES + 1)]
+    times = {"group_wait": "1s", "group_interval": "2m", "repeat_interval": "1h"}
+    return {
+        "route": {"receiver": "webhooks", "group_by": ["replica"], "routes": routes} | times,
+        "receivers": [{"name": "webhooks", "webhook_configs": targets}],
     }

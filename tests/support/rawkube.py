@@ -90,7 +90,7 @@ class RawKube:
             self.url + path + ("?" + urlencode(query) if query else ""),
             data=data,
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=15),
+            timeout=aiohttp.ClientTimeout(total=60),
         ) as response:
             return Answer(response.status, await response.text())
 
@@ -120,7 +120,12 @@ class RawKube:
                     if line.strip():
                         yield json.loads(line)
 
-            yield events()
+            try:
+                yield events()
+            finally:  # left in the middle, a TLS connection would say goodbye in the background
+                connection = response.connection
+                if connection is not None and connection.transport is not None and self.url.startswith("https"):
+                    connection.transport.abort()
 
     async def exec(
         self, path: str, argv: Sequence[str], *, container: str | None = None, accept: str = "*/*", timeout: float = 30

@@ -82,6 +82,12 @@ def test_what_kubernetes_said_stands_for_the_staleness_and_no_longer() -> None:
     }
 
 
+def test_a_view_that_is_too_old_is_not_in_sync() -> None:
+    """Where a list took longer than the staleness: no watch was lost, and yet nothing is shown."""
+    assert shown(HEALTHY, now=NOW + 60)["diego_kubernetes_synced"] == 1
+    assert shown(HEALTHY, now=NOW + 60.1)["diego_kubernetes_synced"] == 0
+
+
 def test_a_configured_staleness_counts() -> None:
     assert "diego_api_ready" in shown(HEALTHY, now=NOW + 90, staleness=100.0)
     assert "diego_api_ready" not in shown(HEALTHY, now=NOW + 11, staleness=10.0)

@@ -106,10 +106,20 @@ async def test_a_clean_end_before_its_time_is_no_loss(shelf: Shelf, kubernetes: 
 
 
 @pytest.mark.parametrize(
-    ("staleness", "window", "silence"), [(60, 30, 40), (300, 30, 40), (10, 5, 8), (20, 10, 10 + 10 / 3), (1, 2, 5)]
+    ("staleness", "window", "silence"),
+    [(60, 30, 40), (300, 30, 40), (20, 10, 13.33), (15, 7, 10), (10, 3, 6.67), (1, 2, 5)],
 )
 def test_the_pace_follows_the_staleness(staleness: float, window: float, silence: float) -> None:
     pace = Pace.for_staleness(staleness)
 
     assert pace.window == window
-    assert pace.silence == pytest.approx(silence)
+    assert pace.silence == pytest.approx(silence, abs=0.01)
+
+
+@pytest.mark.parametrize("staleness", [8, 10, 15, 20, 30, 60, 300])
+def test_a_hang_is_noticed_long_before_the_values_are_too_old(staleness: float) -> None:
+    """Also where a list took long: the silence counts from its end, the staleness from its begin."""
+    pace = Pace.for_staleness(staleness)
+
+    assert 0 < pace.window <= pace.silence - 3
+    assert pace.silence <= staleness * 2 / 3

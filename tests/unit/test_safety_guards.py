@@ -22,7 +22,7 @@ from tests.support.incident import (
     runs_of,
     working,
 )
-from tests.support.inprocess import InProcessCluster, answer_of, broken_foundation
+from tests.support.inprocess import InProcessCluster, answer_of, broken_foundation, healthy_foundation
 from webhook.record.journal import Outcome, PodState, Run, Step
 
 pytestmark = pytest.mark.looptime(noop_cycles=1)
@@ -196,6 +196,25 @@ async def test_blind_probes_of_its_own_do_not_keep_it_from_a_restart(cluster: In
     async with working(program):
         await alert(program)
         await deleted(cluster, 2)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+async def test_one_success_counts_only_where_it_holds(holds: bool) -> None:
+    """Reachable at the first attempt, and no longer a moment later: that proves neither."""
+    cluster = healthy_foundation()
+    program = Program(cluster)
+
+    def breaks(request: Request) -> None:
+        if not holds and request.call == "get pods/exec":
+            asyncio.get_running_loop().call_later(0.5, cluster.fault, "locket-db-down")
+
+    program.writer.mishap = breaks
+    async with working(program):
+        await alert(program)
+        run = await ended(cluster)
+
+    assert (run.outcome, run.reason) == ((Outcome.NOT_NEEDED, "reachable") if holds else (Outcome.UNPROVEN, "flapping"))
+    assert cluster.deletes == []
 
 
 async def test_a_split_brain_wins_over_a_bbs_that_is_reachable(cluster: InProcessCluster) -> None:
