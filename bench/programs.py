@@ -43,7 +43,9 @@ class Program:
 
 
 @contextmanager
-def running(command: Sequence[str | Path], *, port: int | None = None, environment: dict[str, str] | None = None) -> Iterator[Program]:
+def running(
+    command: Sequence[str | Path], *, port: int | None = None, environment: dict[str, str] | None = None
+) -> Iterator[Program]:
     """Runs a program until the block is left. Without a `port` it is read from the log line `started`."""
     with tempfile.TemporaryDirectory(prefix="diego-bench-") as directory:
         log = Path(directory) / "log"

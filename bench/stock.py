@@ -34,7 +34,9 @@ class Stock:
                 self._put(namespace, "statefulsets", _statefulset(namespace, owner))
                 for ordinal in range(2):
                     labels = {ACTIVE: "false" if ordinal else "true"} if owner == "diego-api" else {}
-                    self._put(namespace, "pods", _pod(namespace, owner, ordinal, address(number, first + ordinal), labels))
+                    self._put(
+                        namespace, "pods", _pod(namespace, owner, ordinal, address(number, first + ordinal), labels)
+                    )
         for number in range(others):
             self._put(name_of(0), "pods", _pod(name_of(0), "other", number, f"10.{number >> 8}.{number & 255}.1", {}))
 
@@ -81,7 +83,9 @@ class Stock:
         objects = self._objects.setdefault((namespace, plural), {})
         kind = "MODIFIED" if obj["metadata"]["name"] in objects else "ADDED"
         objects[obj["metadata"]["name"]] = obj
-        interested = [send for send, query in self._watches.get((namespace, plural), {}).items() if _selected(obj, query)]
+        interested = [
+            send for send, query in self._watches.get((namespace, plural), {}).items() if _selected(obj, query)
+        ]
         if interested:
             line = _line(kind, obj)
             for send in interested:

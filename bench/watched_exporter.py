@@ -5,10 +5,10 @@ file was removed, or from the start. The time is that of the thread's processor,
 """
 
 import asyncio
+import gc
 import heapq
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 from exporter.main import main
 
 _KEPT = 20
+OVER = 0.002
+"""Seconds that are worth a note."""
 
 
 class StopWatch:
@@ -26,14 +28,18 @@ class StopWatch:
         self._checked = 0.0
         file.touch()
 
-    def note(self, took: float, handle: asyncio.Handle) -> None:
-        self._worst_of(took, handle)
+    def collecting(self, phase: str, info: dict[str, int]) -> None:
+        """The garbage collector starts or stops."""
+        if phase == "start":
+            self._checked = time.thread_time()
+        elif (took := time.thread_time() - self._checked) > OVER:
+            self.note(took, f"garbage collection of generation {info['generation']}")
 
-    def _worst_of(self, took: float, handle: asyncio.Handle) -> None:
+    def note(self, took: float, what: str) -> None:
         if not self._file.exists():
             self._worst.clear()
             self._file.touch()
-        entry = (took, time.monotonic(), _words(handle))
+        entry = (took, time.monotonic(), what)
         if len(self._worst) < _KEPT:
             heapq.heappush(self._worst, entry)
         else:
@@ -54,8 +60,9 @@ def _words(handle: asyncio.Handle) -> str:
     return str(getattr(callback, "__qualname__", callback))
 
 
-def watch(stop_watch: StopWatch, *, over: float = 0.002) -> None:
-    """Times every callback of asyncio."""
+def watch(stop_watch: StopWatch) -> None:
+    """Times every callback of asyncio, and the garbage collector within it."""
+    gc.callbacks.append(stop_watch.collecting)
     run = asyncio.Handle._run  # noqa: SLF001 - there is no public place to measure at
     clock = time.thread_time
 
@@ -63,8 +70,8 @@ def watch(stop_watch: StopWatch, *, over: float = 0.002) -> None:
         began = clock()
         run(handle)
         took = clock() - began
-        if took > over:
-            stop_watch.note(took, handle)
+        if took > OVER:
+            stop_watch.note(took, _words(handle))
 
     asyncio.Handle._run = timed  # type: ignore[method-assign] # noqa: SLF001
 

@@ -3,8 +3,10 @@
 Names and meanings are those of docs/metrics.md. A function that yields no sample means unknown. Unknown is never 0.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from exporter.config.model import Foundation
 from exporter.foundation import assess
@@ -15,7 +17,7 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 """The values of the labels after `foundation`, and the value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is concluded once and asked by many gauges
 class ViewAt:
     """A view of a foundation, and the Unix time at which it is read."""
 
@@ -23,23 +25,31 @@ class ViewAt:
     view: FoundationView
     now: float
 
-    @property
+    @cached_property
     def fresh(self) -> bool:
         """Whether the Kubernetes part of the view is at most `staleness` old. If not, all gauges of pods are absent."""
         synced_at = self.view.synced_at
         return synced_at is not None and self.now - synced_at <= self.foundation.staleness
 
-    @property
+    @cached_property
     def diego_api(self) -> tuple[Component, ...] | None:
         return assess.components(self.view, self.foundation.diego_api.statefulset) if self.fresh else None
 
-    @property
+    @cached_property
     def cloud_controller(self) -> tuple[Component, ...] | None:
         return assess.components(self.view, self.foundation.cloud_controller.statefulset) if self.fresh else None
 
-    @property
+    @cached_property
     def pods(self) -> tuple[Pod, ...]:
         return tuple(pod for component in self.diego_api or () for pod in component.pods)
+
+    @cached_property
+    def leaders(self) -> tuple[Pod, ...]:
+        return assess.leaders(self.view, self.foundation)
+
+    @cached_property
+    def serving(self) -> assess.Serving:
+        return assess.serving(self.view, self.foundation, now=self.now)
 
     def serves(self, pod: Pod) -> bool | None:
         if not self.foundation.diego_api.probe_pods:
@@ -55,14 +65,16 @@ class Gauge:
     help: str
     samples: Callable[[ViewAt], Samples]
     labels: tuple[str, ...] = ()
+    """Those after `foundation`, in alphabetical order."""
     kind: str = "gauge"
 
 
-def expired(at: ViewAt) -> int:
-    """Number of parts of a view that are older than `staleness`. When it changes, so does what is exported."""
-    view, staleness = at.view, at.foundation.staleness
-    ages = [reading.known_at for reading in (view.bbs, view.database, *view.pods.values())]
-    return sum(at.now - known_at > staleness for known_at in ages) + (not at.fresh)
+def expires(at: ViewAt) -> float:
+    """The Unix time at which, without any news, something that the view shows now is older than `staleness`."""
+    view, limit = at.view, at.foundation.staleness
+    moments = [reading.known_at for reading in (view.bbs, view.database, *view.pods.values())]
+    moments.append(view.synced_at or 0.0)
+    return min((moment + limit for moment in moments if at.now - moment <= limit), default=math.inf)
 
 
 def _one(value: float | None, *labels: str) -> Samples:
@@ -94,7 +106,7 @@ def _last_probe(at: ViewAt) -> Samples:
 def _serving(at: ViewAt) -> Samples:
     if at.diego_api is None or not at.foundation.diego_api.probe_pods:
         return ()
-    return _one(assess.serving(at.view, at.foundation, now=at.now).count)
+    return _one(at.serving.count)
 
 
 def _api_ready(at: ViewAt) -> Samples:
@@ -102,7 +114,7 @@ def _api_ready(at: ViewAt) -> Samples:
 
 
 def _active(at: ViewAt, pod: Pod) -> bool:
-    return pod in assess.leaders(at.view, at.foundation)
+    return any(leader.uid == pod.uid for leader in at.leaders)
 
 
 def _database(at: ViewAt) -> Samples:
@@ -113,8 +125,8 @@ GAUGES = (
     Gauge(
         "diego_foundation_info",
         "Information about a configured foundation. Always 1.",
-        lambda at: _one(1, at.foundation.profile, at.foundation.namespace),
-        labels=("profile", "namespace"),
+        lambda at: _one(1, at.foundation.namespace, at.foundation.profile),
+        labels=("namespace", "profile"),
     ),
     Gauge(
         "diego_bbs_tcp_reachable",
@@ -131,7 +143,7 @@ GAUGES = (
     Gauge(
         "diego_bbs_active_leaders",
         "Number of diego-api pods that carry the active label and are not terminating.",
-        lambda at: _one(None if at.diego_api is None else len(assess.leaders(at.view, at.foundation))),
+        lambda at: _one(None if at.diego_api is None else len(at.leaders)),
     ),
     Gauge(
         "diego_bbs_serving_pods",
