@@ -100,7 +100,9 @@ class Reflector(Generic[K]):
 
     def _lose(self, error: KubernetesError) -> None:
         self.synced = False
-        self.error = error
+        # Without the frames that it came through: they would live until the next error, and some refer to it.
+        error.__cause__ = error.__context__ = None
+        self.error = error.with_traceback(None)
         self._changed()
 
     async def _follow(self) -> None:
