@@ -1,10 +1,11 @@
-"""1,000 foundations in one process, with a scrape every 15 s: cores, memory, scrapes, and what waits for the event loop.
+"""Many foundations in one process, with a scrape every 15 s: cores, memory, scrapes, and what waits for the event loop.
 
-`FOUNDATIONS` and `SECONDS` in the environment shorten it.
+`FOUNDATIONS` and `SECONDS` in the environment replace 1,000 and 180.
 """
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -14,12 +15,15 @@ from bench.cluster import cluster
 from bench.exposed import complete
 from bench.http import PROMETHEUS, Client
 from bench.measure import Row, Times, below, milliseconds, table
-from bench.programs import exporter, until
+from bench.programs import Program, exporter, until
 
 INTERVAL = 15.0
+SETTLE = 65.0
+"""Seconds after the first complete scrape that are not counted: the first rounds, and the collector's first look."""
 
 
 def measure(foundations: int = 1000, seconds: float = 180.0) -> list[Row]:
+    """Rows for that many foundations, observed for that many seconds."""
     name = f"{foundations:,} foundations"
     with tempfile.TemporaryDirectory(prefix="diego-bench-") as directory, cluster(foundations) as kubernetes:
         stretches = Path(directory) / "stretches.json"
@@ -28,26 +32,36 @@ def measure(foundations: int = 1000, seconds: float = 180.0) -> list[Row]:
         with exporter(kubernetes.config(), module="bench.watched_exporter", environment=watched) as program:
             until(lambda: complete(program.port, foundations), what="all foundations are known", seconds=180)
             ready = time.monotonic() - began
-            time.sleep(INTERVAL)  # the first rounds are not the steady state
-            stretches.unlink(missing_ok=True)
+            before = program.resident()
+            time.sleep(SETTLE)
+            _noted(program, stretches)
             kubernetes.control("reset")
             began, used = time.monotonic(), program.processor_time()
             scrapes, size = _scrape(program.port, seconds)
             share = (program.processor_time() - used) / (time.monotonic() - began)
+            longest = _noted(program, stretches)
             resident = program.resident()
-            dials = kubernetes.control("report")["dials"]
-        stretch = json.loads(stretches.read_text())
-    late = dials["longest"] - 10.0
+            late = kubernetes.control("report")["dials"]["longest"] - 10.0
+    worst = ", ".join(f"{what} {milliseconds(took)}" for took, what in longest[:5])
     return [
-        Row(name, "until all is known", f"{ready:.0f} s"),
+        Row(name, "until all is known", f"{ready:.0f} s, {before:.0f} MiB"),
         below(name, "processor, with a scrape every 15 s", share, 0.3, unit="cores"),
         below(name, "resident memory after scrapes", resident, 200, unit="MiB"),
-        below(name, f"scrape ({size / 1e6:.1f} MB) p50", scrapes.p50 * 1000, 100, unit="ms"),
+        Row(name, f"scrape ({size / 1e6:.1f} MB) p50", milliseconds(scrapes.p50)),
         below(name, f"scrape p99 of {len(scrapes.values)}", scrapes.p99 * 1000, 100, unit="ms"),
-        below(name, "longest stretch on the event loop", stretch["longest"] * 1000, 10, unit="ms"),
-        Row(name, "where", ", ".join(f"{what} {milliseconds(took)}" for took, what in stretch["worst"][:4])),
+        below(name, "longest stretch on the event loop", longest[0][0] * 1000 if longest else 0.0, 10, unit="ms"),
+        Row(name, "the longest", worst),
         below(name, "a probe was late by", late, 1, unit="s"),
     ]
+
+
+def _noted(program: Program, file: Path) -> list[tuple[float, str]]:
+    """What the stop-watch has noted since it was asked last."""
+    file.unlink(missing_ok=True)
+    program.process.send_signal(signal.SIGUSR1)
+    until(file.exists, what="the stop-watch is read")
+    noted: list[tuple[float, str]] = json.loads(file.read_text())
+    return noted
 
 
 def _scrape(port: int, seconds: float) -> tuple[Times, int]:

@@ -1,7 +1,7 @@
 """diego-exporter with a stop-watch on its event loop: how long each callback keeps everything else waiting.
 
-The longest ones are written to the file of `DIEGO_BENCH_STRETCHES` at the end of the process, counted from when that
-file was removed, or from the start. The time is that of the thread's processor, so that a busy machine does not count.
+After SIGUSR1 the longest ones since the start, or since the last such signal, are in the file of
+`DIEGO_BENCH_STRETCHES`. The time is that of the thread's processor, so that a busy machine does not count.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import gc
 import heapq
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,52 +18,40 @@ from typing import Any
 from exporter.main import main
 
 _KEPT = 20
-OVER = 0.002
+OVER = 0.001
 """Seconds that are worth a note."""
 
 
 class StopWatch:
+    """The longest callbacks, and the longest collections of garbage within them."""
+
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._worst: list[tuple[float, float, str]] = []
-        self._checked = 0.0
-        file.touch()
+        self._longest: list[tuple[float, str]] = []
+        self._collecting_since = 0.0
 
     def collecting(self, phase: str, info: dict[str, int]) -> None:
         """The garbage collector starts or stops."""
         if phase == "start":
-            self._checked = time.thread_time()
-        elif (took := time.thread_time() - self._checked) > OVER:
-            self.note(took, f"garbage collection of generation {info['generation']}")
+            self._collecting_since = time.thread_time()
+        elif (took := time.thread_time() - self._collecting_since) > OVER:
+            self.note(took, f"(garbage collector, generation {info['generation']})")
 
     def note(self, took: float, what: str) -> None:
-        if not self._file.exists():
-            self._worst.clear()
-            self._file.touch()
-        entry = (took, time.monotonic(), what)
-        if len(self._worst) < _KEPT:
-            heapq.heappush(self._worst, entry)
-        else:
-            heapq.heappushpop(self._worst, entry)
+        """Something took this many seconds."""
+        add = heapq.heappush if len(self._longest) < _KEPT else heapq.heappushpop
+        add(self._longest, (took, what))
 
-    def write(self) -> None:
-        worst = sorted(self._worst, reverse=True)
-        longest = worst[0][0] if worst else 0.0
-        self._file.write_text(json.dumps({"longest": longest, "worst": [(took, what) for took, _, what in worst]}))
-
-
-def _words(handle: asyncio.Handle) -> str:
-    callback: Any = getattr(handle, "_callback", None)
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, asyncio.Task):
-        coroutine: Any = owner.get_coro()
-        return str(getattr(coroutine, "__qualname__", coroutine))
-    return str(getattr(callback, "__qualname__", callback))
+    def write(self, *_: object) -> None:
+        """Writes what was noted, and forgets it."""
+        noted, self._longest = sorted(self._longest, reverse=True), []
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(noted))
+        new.rename(self._file)
 
 
 def watch(stop_watch: StopWatch) -> None:
-    """Times every callback of asyncio, and the garbage collector within it."""
-    gc.callbacks.append(stop_watch.collecting)
+    """Times every callback of asyncio."""
     run = asyncio.Handle._run  # noqa: SLF001 - there is no public place to measure at
     clock = time.thread_time
 
@@ -74,13 +63,19 @@ def watch(stop_watch: StopWatch) -> None:
             stop_watch.note(took, _words(handle))
 
     asyncio.Handle._run = timed  # type: ignore[method-assign] # noqa: SLF001
+    gc.callbacks.append(stop_watch.collecting)
+    signal.signal(signal.SIGUSR1, stop_watch.write)
+
+
+def _words(handle: asyncio.Handle) -> str:
+    callback: Any = getattr(handle, "_callback", None)
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, asyncio.Task):
+        coroutine: Any = owner.get_coro()
+        return str(getattr(coroutine, "__qualname__", coroutine))
+    return str(getattr(callback, "__qualname__", callback))
 
 
 if __name__ == "__main__":
-    stop_watch = StopWatch(Path(os.environ["DIEGO_BENCH_STRETCHES"]))
-    watch(stop_watch)
-    try:
-        code = main()
-    finally:
-        stop_watch.write()
-    sys.exit(code)
+    watch(StopWatch(Path(os.environ["DIEGO_BENCH_STRETCHES"])))
+    sys.exit(main())

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from exporter.config.model import Foundation
 from exporter.foundation import assess
-from exporter.foundation.view import Component, FoundationView
+from exporter.foundation.view import Component, FoundationView, Reading
 from exporter.kubernetes.objects import Pod
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -57,6 +57,9 @@ class ViewAt:
         return assess.pod_serves(self.view, pod, now=self.now, staleness=self.foundation.staleness)
 
 
+_KNOWN = {reachable: Reading(reachable=reachable) for reachable in (True, False, None)}
+
+
 @dataclass(frozen=True, slots=True)
 class Gauge:
     """One metric of a foundation. No samples: the value is unknown, and the series absent."""
@@ -67,6 +70,22 @@ class Gauge:
     labels: tuple[str, ...] = ()
     """Those after `foundation`, in alphabetical order."""
     kind: str = "gauge"
+    shows_time: bool = False
+    """Whether a value is a time. All others are computed from `still`, and only when that changes."""
+
+
+def still(at: ViewAt) -> ViewAt:
+    """The view without its times, in which what has expired is unknown: the same for as long as the same is known."""
+    view, now, staleness = at.view, at.now, at.foundation.staleness
+    known = FoundationView(
+        components=view.components,
+        synced=view.synced,
+        synced_at=0.0 if at.fresh else None,
+        bbs=_KNOWN[view.bbs.value(now=now, staleness=staleness)],
+        pods={uid: _KNOWN[each.value(now=now, staleness=staleness)] for uid, each in view.pods.items()},
+        database=_KNOWN[view.database.value(now=now, staleness=staleness)],
+    )
+    return ViewAt(at.foundation, known, 0.0)
 
 
 def expires(at: ViewAt) -> float:
@@ -139,6 +158,7 @@ GAUGES = (
         "Unix time at which the last probe of the BBS finished, whatever its result.",
         _last_probe,
         labels=("vantage",),
+        shows_time=True,
     ),
     Gauge(
         "diego_bbs_active_leaders",
@@ -231,6 +251,7 @@ GAUGES = (
         "diego_kubernetes_last_sync_timestamp_seconds",
         "Unix time at which the view of the foundation's Kubernetes objects was last confirmed current.",
         lambda at: _one(at.view.synced_at),
+        shows_time=True,
     ),
 )
 """In the order of docs/metrics.md."""

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.view import FoundationView, Probe, ProbeResult
-from exporter.gauges import GAUGES, Gauge, ViewAt, expires
+from exporter.gauges import GAUGES, Gauge, ViewAt, expires, still
 from exporter.serving.text import Format, escaped, header, number, template
 from exporter.serving.turns import Turns
 
@@ -111,13 +111,14 @@ class FoundationText:
     """The lines of one foundation, by metric, as of the last `refresh`."""
 
     def __init__(self, observed: Observed, counts: Counts) -> None:
-        self.texts: tuple[str, ...] = ("",) * len(FAMILIES)
+        self.texts: Sequence[str] = ("",) * len(FAMILIES)
         """In the order of `FAMILIES`; empty where nothing is known."""
         self._observed = observed
         self._counts = counts
         self._made_of: tuple[int, int] | None = None
         self._made_at = 0.0
         self._expires = 0.0
+        self._known: FoundationView | None = None
 
     def refresh(self, now: float) -> bool:
         """Makes the text again if it may be another now, in Unix time; whether it did."""
@@ -125,10 +126,15 @@ class FoundationText:
         if made_of == self._made_of and self._made_at <= now < self._expires - _EARLY:
             return False
         at = ViewAt(self._observed.foundation, self._observed.view, now)
-        self.texts = (
-            *[_gauge(gauge, text, at) for gauge, text in _GAUGES],
-            *_counted(at.foundation.name, self._counts),
-        )
+        known = still(at)
+        changed, texts = known.view != self._known, list(self.texts)
+        for index, (gauge, text) in enumerate(_GAUGES):
+            if gauge.shows_time:
+                texts[index] = _gauge(gauge, text, at)
+            elif changed:
+                texts[index] = _gauge(gauge, text, known)
+        texts[len(_GAUGES) :] = _counted(at.foundation.name, self._counts)
+        self.texts, self._known = texts, known.view
         self._made_of, self._made_at, self._expires = made_of, now, expires(at)
         return True
 

@@ -17,7 +17,7 @@ from exporter.foundation import assess
 from exporter.foundation.component import ComponentWatch
 from exporter.foundation.probe import Dialer, dial_tcp, probe
 from exporter.foundation.pulse import Pulse
-from exporter.foundation.view import FoundationView, Probe, Reading
+from exporter.foundation.view import FoundationView, Probe, ProbeResult, Reading
 from exporter.kubernetes.api import ENDPOINTS, SERVICES, Kubernetes, KubernetesError
 from exporter.kubernetes.reflector import Pace, Reflector
 
@@ -136,7 +136,7 @@ class Observer:
 
     def _record_bbs(self, answer: Probe) -> None:
         before = self._bbs.last
-        no_endpoint = assess.no_ready_endpoint(self.view)
+        no_endpoint = answer.result is ProbeResult.DNS and assess.no_ready_endpoint(self.view)  # matters to no other
         self._bbs = assess.read(self._bbs, answer, no_ready_endpoint=no_endpoint)
         took = f"{answer.duration:.4f}s"
         self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)

@@ -3,7 +3,7 @@
 Its full collections look at every object that lives: with a thousand foundations that is some tenths of a second in
 which nothing else happens. Here each object is looked at once, while it is young, and set aside if it lives then
 (`gc.freeze`). A reference count frees it later, as before. What is left are cycles that lived that long, mostly
-exceptions of requests that failed; they are found when the memory has grown by a quarter since the last full collection.
+of connections that failed; they are found when the memory has grown by a quarter since the last full collection.
 """
 
 import asyncio
