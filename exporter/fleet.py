@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -14,6 +15,10 @@ from exporter.gauges import ViewAt
 from exporter.kubernetes.api import Kubernetes
 from exporter.metrics import Counts, FoundationText
 from exporter.serving.per_foundation import OnCrash, PerFoundation
+
+MANY: Final = 500
+"""Foundations whose first probes are spread over the whole interval; those of fewer over less."""
+LEAST_SPREAD: Final = 0.1
 
 Connect = Callable[[Foundation, Callable[[str, str], None]], Kubernetes]
 """Makes the reader of a foundation, which tells (verb, code) of each of its requests."""
@@ -39,6 +44,7 @@ class Fleet:
         self._texts: dict[Observer, FoundationText] = {}
         self._dial = dial
         self._observers = PerFoundation(build=self._observer, run=Observer.run, on_crash=on_crash)
+        self._spread = LEAST_SPREAD
         self._was_ready = False
         self.apply(config)
 
@@ -70,6 +76,7 @@ class Fleet:
 
     def apply(self, config: Config) -> None:
         """Continue with this config: a foundation that is the same in both stays as it is."""
+        self._spread = min(1.0, max(LEAST_SPREAD, len(config.foundations) / MANY))
         self._observers.apply(map(_observed, config.foundations))
         observers = self.observers
         self._texts = {observer: self._text(observer) for observer in observers}
@@ -85,6 +92,7 @@ class Fleet:
             random=self._random,
             dial=self._dial,
             probed=counts.probed,
+            spread=self._spread,
         )
 
     def _text(self, observer: Observer) -> FoundationText:
