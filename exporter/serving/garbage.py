@@ -1,9 +1,9 @@
-"""Python's garbage collector, in steps that are short however much the program holds.
+"""Python's garbage collector, kept from looking at everything that lives.
 
-Its full collections look at every object that lives: with a thousand foundations that is some tenths of a second in
-which nothing else happens. Here each object is looked at once, while it is young, and set aside if it lives then
-(`gc.freeze`). A reference count frees it later, as before. What is left are cycles that lived that long, mostly
-of connections that failed; they are found when the memory has grown by a quarter since the last full collection.
+Its full collections do that: with a thousand foundations, some tenths of a second in which nothing else happens. But
+reference counts free nearly all that these programs make. So what lives is set aside every second (`gc.freeze`), and
+only cycles are left: those of a storm of requests are found at once, while they are young, all others when the memory
+has grown by a quarter since the last full collection.
 """
 
 import asyncio
@@ -14,8 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-EVERY: Final = 60.0
-"""Seconds between two looks at the memory; also the time that a program has to grow to its usual size."""
+EVERY: Final = 1.0
+"""Seconds after which what lives is set aside."""
+STORM: Final = 50_000
+"""New objects, less those that were freed, at which young ones are looked at: a matter of milliseconds."""
+CHECK: Final = 60
+"""Every how many times the memory is looked at; the first is when a program has grown to its usual size."""
 GROWTH: Final = 1.25
 
 
@@ -27,28 +31,35 @@ def resident() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-async def collect_in_steps(memory: Callable[[], int] = resident) -> None:
+async def collect_rarely(memory: Callable[[], int] = resident) -> None:
     """Runs until it is cancelled, and leaves the collector as it was."""
+    usual = None
     with _setting_aside():
-        await asyncio.sleep(EVERY)
-        usual = memory()
         while True:
-            await asyncio.sleep(EVERY)
-            if memory() > GROWTH * usual:
+            for _ in range(CHECK):
+                await asyncio.sleep(EVERY)
+                gc.freeze()
+            used = memory()
+            if usual is not None and used > GROWTH * usual:
                 gc.unfreeze()
                 gc.collect()
-                usual = memory()
+                used = memory()
+                usual = None
+            usual = usual or used
 
 
 @contextmanager
 def _setting_aside() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(STORM)
     gc.callbacks.append(_set_aside)
     try:
         yield
     finally:
         gc.callbacks.remove(_set_aside)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 
