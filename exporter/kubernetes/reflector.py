@@ -128,7 +128,7 @@ class Reflector(Generic[K]):
                 return  # such an end says nothing, and to watch again at once would be a hot loop
 
     async def _watch(self, version: str, window: float) -> str:
-        """One watch call of `window` seconds, until the server ends it cleanly; the resourceVersion at which to go on."""
+        """One watch call of `window` seconds, until the server ends it cleanly; the resourceVersion to go on from."""
         events = self._kubernetes.watch(
             self._resource,
             labels=self._labels,

@@ -9,7 +9,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 _REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
 _GZIP = 16 + zlib.MAX_WBITS
+LEAD: Final = 0.25
+"""Seconds before a scrape is expected at which its response is prepared."""
+LONGEST_INTERVAL: Final = 120.0
+"""Seconds between two scrapes beyond which the next is not expected."""
 _BLOCK = 256 * 1024
 """Bytes that are compressed at once, which takes about a millisecond."""
 
@@ -102,10 +106,34 @@ class Exposition:
         self._parts = parts
         self._last: tuple[Hashable, ScrapeResponse] | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._asked_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.Task[ScrapeResponse] | None = None
 
     async def respond(self, *, accept: str = "", accept_encoding: str = "") -> ScrapeResponse:
         """The response to a scrape with these two headers, whatever they say."""
         format_, zipped = negotiate(accept), accepts_gzip(accept_encoding)
+        self._expect_another(format_, zipped=zipped)
+        return await self._up_to_date(format_, zipped=zipped)
+
+    def _expect_another(self, format_: Format, *, zipped: bool) -> None:
+        """Prepare the next response shortly before it is due: who scrapes does so at an interval.
+
+        What changes after that is made when it is asked for. A guess that is wrong costs that one preparation.
+        """
+        loop = asyncio.get_running_loop()
+        now, before = loop.time(), self._asked_at
+        self._asked_at = now
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if before is not None and 2 * LEAD < now - before < LONGEST_INTERVAL:
+            self._timer = loop.call_later(now - before - LEAD, self._prepare, format_, zipped)
+
+    def _prepare(self, format_: Format, zipped: bool) -> None:
+        self._preparing = asyncio.get_running_loop().create_task(self._up_to_date(format_, zipped=zipped))
+
+    async def _up_to_date(self, format_: Format, *, zipped: bool) -> ScrapeResponse:
         async with self._one_at_a_time:  # the second of two scrapes at once gets the response of the first
             turns = Turns()
             versions = [await part.refresh(turns) for part in self._parts]
