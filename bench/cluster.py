@@ -21,7 +21,7 @@ import yaml
 
 from bench.http import get
 from bench.programs import Program, free_port, running, until
-from bench.stock import Stock, address, name_of
+from bench.stock import Send, Stock, address, name_of
 
 _BOOKMARK = 2.0
 """Seconds before the end of a watch at which kube-apiserver sends a bookmark."""
@@ -35,14 +35,14 @@ class Server(asyncio.Protocol):
         self._dials = dials
         self._received = b""
         self._timers: list[asyncio.TimerHandle] = []
-        self._watching: tuple[str, Any] | None = None
+        self._watching: tuple[tuple[str, str], Send] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - as asyncio promises for a stream
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._end_watch()
 
     def data_received(self, data: bytes) -> None:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +44,13 @@ class Program:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, port: int | None = None, environment: dict[str, str] | None = None
+    command: Iterable[str | Path], *, port: int | None = None, environment: dict[str, str] | None = None
 ) -> Iterator[Program]:
-    """Runs a program until the block is left. Without a `port` it is read from the log line `started`."""
+    """Runs a program until the block is left. Without a `port` it is read from the log line `started`; 0 is none."""
     with tempfile.TemporaryDirectory(prefix="diego-bench-") as directory:
         log = Path(directory) / "log"
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - programs of this project and its peers
+            process = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -58,7 +58,7 @@ def running(
                 env=os.environ | (environment or {}),
             )
         try:
-            yield Program(process, port or _announced(process, log), log)
+            yield Program(process, _announced(process, log) if port is None else port, log)
         finally:
             process.terminate()
             try:
@@ -80,9 +80,19 @@ def _announced(process: subprocess.Popen[bytes], log: Path) -> int:
     raise RuntimeError(f"{process.args!r} does not listen:\n{log.read_text(errors='replace')}")
 
 
-def exporter(config: Path, *, module: str = "exporter.main", environment: dict[str, str] | None = None):  # noqa: ANN201
+def exporter(
+    config: Path, *, module: str = "exporter.main", environment: dict[str, str] | None = None
+) -> AbstractContextManager[Program]:
     """Runs diego-exporter."""
-    command = [sys.executable, "-m", module, "--config.file", config, "--web.listen-address", "127.0.0.1:0"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        module,
+        "--config.file",
+        config,
+        "--web.listen-address",
+        "127.0.0.1:0",
+    ]
     return running(command, environment=environment)
 
 
@@ -102,15 +112,13 @@ def blackbox() -> Iterator[Program]:
             yield found
 
 
-def until(condition, *, what: str, seconds: float = 60.0) -> None:  # noqa: ANN001
+def until(condition: Callable[[], bool], *, what: str, seconds: float = 60.0) -> None:
     """Waits for a condition; a connection that is refused is not it yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        try:
+        with suppress(OSError):
             if condition():
                 return
-        except OSError:
-            pass
         time.sleep(0.05)
     raise RuntimeError(f"not within {seconds:g} s: {what}")
 

@@ -1,4 +1,4 @@
-"""A scrape of one foundation beside one TCP probe of blackbox_exporter, both as Prometheus asks and on kept connections.
+"""A scrape of one foundation beside a TCP probe of blackbox_exporter: as Prometheus asks, on connections that are kept.
 
 Three ways: one after the other; with a probe of each address before every scrape, so that no answer is the one before;
 and one every 15 s with probes every 10 s, which is what Prometheus does.
@@ -8,11 +8,12 @@ import os
 import sys
 import time
 
-from bench.cluster import address, cluster
+from bench.cluster import cluster
 from bench.exposed import complete
 from bench.http import PROMETHEUS, Client
 from bench.measure import Row, Times, against, table
 from bench.programs import blackbox, exporter, until
+from bench.stock import address
 
 BLOCK = 200
 """Requests of one side before the other has its turn."""

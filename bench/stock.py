@@ -1,4 +1,4 @@
-"""The objects of the measures' API server: for each foundation two StatefulSets with two pods each, as large as real ones."""
+"""The objects of the API server: for each foundation two StatefulSets of two pods, as large as real ones."""
 
 import asyncio
 import itertools

@@ -62,7 +62,7 @@ def watch(stop_watch: StopWatch) -> None:
         if took > OVER:
             stop_watch.note(took, _words(handle))
 
-    asyncio.Handle._run = timed  # type: ignore[method-assign] # noqa: SLF001
+    asyncio.Handle._run = timed  # type: ignore[method-assign, assignment] # noqa: SLF001
     gc.callbacks.append(stop_watch.collecting)
     signal.signal(signal.SIGUSR1, stop_watch.write)
 

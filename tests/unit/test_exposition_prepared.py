@@ -19,10 +19,10 @@ class Restless:
         self.made = 0
         self.exposition = Exposition(CachedCollectors((registry,), key=self._key))
         self._collect = registry.collect
-        registry.collect = self._counted  # type: ignore[method-assign]
+        registry.collect = self._counted  # type: ignore[method-assign, assignment]
 
     def _key(self) -> float:
-        return self.gauge._value.get()
+        return float(self.gauge._value.get())
 
     def _counted(self) -> object:
         self.made += 1

@@ -3,65 +3,50 @@
 `FOUNDATIONS` and `SECONDS` in the environment replace 1,000 and 180.
 """
 
-import json
 import os
-import signal
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from bench.cluster import cluster
 from bench.exposed import complete
 from bench.http import PROMETHEUS, Client
 from bench.measure import Row, Times, below, milliseconds, table
-from bench.programs import Program, exporter, until
+from bench.programs import until
+from bench.stop_watch import watched_exporter
 
 INTERVAL = 15.0
-SETTLE = 65.0
-"""Seconds after the first complete scrape that are not counted: the first rounds, and the collector's first look."""
+SETTLE = 30.0
+"""Seconds after the first complete scrape that are not counted: until all watches were opened a second time."""
 
 
 def measure(foundations: int = 1000, seconds: float = 180.0) -> list[Row]:
     """Rows for that many foundations, observed for that many seconds."""
     name = f"{foundations:,} foundations"
-    with tempfile.TemporaryDirectory(prefix="diego-bench-") as directory, cluster(foundations) as kubernetes:
-        stretches = Path(directory) / "stretches.json"
-        watched = {"DIEGO_BENCH_STRETCHES": str(stretches)}
+    with cluster(foundations) as kubernetes:
         began = time.monotonic()
-        with exporter(kubernetes.config(), module="bench.watched_exporter", environment=watched) as program:
+        with watched_exporter(kubernetes.config()) as (program, stop_watch):
             until(lambda: complete(program.port, foundations), what="all foundations are known", seconds=180)
             ready = time.monotonic() - began
-            before = program.resident()
             time.sleep(SETTLE)
-            _noted(program, stretches)
+            stop_watch.read()
             kubernetes.control("reset")
             began, used = time.monotonic(), program.processor_time()
             scrapes, size = _scrape(program.port, seconds)
             share = (program.processor_time() - used) / (time.monotonic() - began)
-            longest = _noted(program, stretches)
+            longest = stop_watch.read()
             resident = program.resident()
             late = kubernetes.control("report")["dials"]["longest"] - 10.0
-    worst = ", ".join(f"{what} {milliseconds(took)}" for took, what in longest[:5])
+    worst = ", ".join(f"{what} {milliseconds(took)}" for took, what in longest[:3]) or "none above 1 ms"
     return [
-        Row(name, "until all is known", f"{ready:.0f} s, {before:.0f} MiB"),
+        Row(name, "until all is known", f"{ready:.0f} s"),
         below(name, "processor, with a scrape every 15 s", share, 0.3, unit="cores"),
         below(name, "resident memory after scrapes", resident, 200, unit="MiB"),
         Row(name, f"scrape ({size / 1e6:.1f} MB) p50", milliseconds(scrapes.p50)),
         below(name, f"scrape p99 of {len(scrapes.values)}", scrapes.p99 * 1000, 100, unit="ms"),
         below(name, "longest stretch on the event loop", longest[0][0] * 1000 if longest else 0.0, 10, unit="ms"),
-        Row(name, "the longest", worst),
+        Row(name, "the longest three", worst),
         below(name, "a probe was late by", late, 1, unit="s"),
     ]
-
-
-def _noted(program: Program, file: Path) -> list[tuple[float, str]]:
-    """What the stop-watch has noted since it was asked last."""
-    file.unlink(missing_ok=True)
-    program.process.send_signal(signal.SIGUSR1)
-    until(file.exists, what="the stop-watch is read")
-    noted: list[tuple[float, str]] = json.loads(file.read_text())
-    return noted
 
 
 def _scrape(port: int, seconds: float) -> tuple[Times, int]:
