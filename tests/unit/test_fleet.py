@@ -179,6 +179,18 @@ async def test_another_remediation_is_no_reason_to_start_anew() -> None:
         assert fleet.observers == (before,)
 
 
+@pytest.mark.parametrize(("count", "spread"), [(2, 1.0), (250, 5.0)])
+async def test_the_probes_of_many_foundations_are_spread_over_their_interval(count: int, spread: float) -> None:
+    dials = Dials()
+    world = World(*(f"f{number}" for number in range(count)), dial=dials)
+    async with world.running():
+        await asyncio.sleep(9.9)
+
+        first = dials.times(BBS)
+        assert len(first) == count
+        assert spread * 0.1 < max(first) <= spread + 0.01, "and those of a few come soon"
+
+
 async def test_a_config_may_come_before_the_start() -> None:
     world = World("before")
     world.fleet.apply(config("after"))
