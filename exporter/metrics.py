@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 VANTAGE: Final = "exporter"
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: a connect within a cluster takes about one millisecond, a time-out five seconds by default."""
+_AT_ONCE: Final = 200
+"""Foundations in a block of text."""
 _EARLY: Final = 0.001
 """Seconds before a value expires at which it is no longer taken from the kept text: rounding must not decide."""
 
@@ -157,10 +159,13 @@ class FoundationMetrics:
 
     def blocks(self, format_: Format) -> Iterator[str]:
         known = [text.texts for text in self._texts()]
-        for family, texts in zip(FAMILIES, zip(*known, strict=True), strict=True) if known else ():
-            lines = "".join(texts)
-            if lines:  # no header for a metric that is unknown for all foundations
-                yield header(format_, *family) + lines
+        for index, family in enumerate(FAMILIES):
+            above = header(format_, *family)  # not for a metric that is unknown for all foundations
+            for start in range(0, len(known), _AT_ONCE):
+                lines = "".join([texts[index] for texts in known[start : start + _AT_ONCE]])
+                if lines:
+                    yield above + lines
+                    above = ""
 
 
 def _gauge(gauge: Gauge, template_: str, at: ViewAt) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-SLICE: Final = 0.003
+SLICE: Final = 0.002
 """Seconds of work after which others have their turn."""
 
 

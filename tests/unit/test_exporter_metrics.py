@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as encode_o
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.registry import Collector
 
+from exporter import metrics
 from exporter.foundation.view import FoundationView, Probe, ProbeResult
 from exporter.metrics import FoundationMetrics
 from exporter.serving import turns
@@ -84,6 +85,19 @@ async def test_what_is_unknown_of_all_has_no_header() -> None:
 
     scraped.foundations["second"].see(replace(HEALTHY, database=reading(reachable=True)))
     assert "# TYPE diego_database_tcp_reachable gauge\n" in await scraped.text()
+
+
+async def test_the_header_stands_once_above_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_AT_ONCE", 1)
+    scraped = Scraped("first", "second", "third")
+    for name in ("second", "third"):
+        scraped.foundations[name].see(replace(HEALTHY, database=reading(reachable=True)))
+    text = await scraped.text()
+
+    header, *samples = [line for line in text.splitlines() if "diego_database_tcp_reachable" in line][1:]
+    assert header == "# TYPE diego_database_tcp_reachable gauge"
+    assert samples == [f'diego_database_tcp_reachable{{foundation="{name}"}} 1.0' for name in ("second", "third")]
+    assert text.count("# TYPE diego_bbs_tcp_reachable gauge") == 1
 
 
 async def test_without_foundations_there_is_no_text() -> None:
