@@ -22,7 +22,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo docs test test-fast test-cluster coverage check format simulate simulate-ci fuzz soak mutants lock build
+.PHONY: install demo docs bench test test-fast test-cluster coverage check format simulate simulate-ci fuzz soak mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -110,6 +110,10 @@ soak: install
 # What catches each mutation of tests/mutations: about 20 minutes on two cores.
 mutants: install
 	$(BIN)/python -m tests.mutations --processes $$(nproc) $(ARGS)
+
+# What docs/performance.md says, measured again: about half an hour, on a machine that does nothing else.
+bench: install
+	$(BIN)/python -m bench $(ARGS)
 
 # The wheel and the sdist, in dist/, with the locked hatchling and without the network.
 build: install

@@ -1,8 +1,8 @@
 """The foundations of the config, each with its observer. What hangs for one delays no other."""
 
-from collections.abc import Callable, Hashable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from random import Random
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -11,10 +11,14 @@ from exporter.config.model import Config, Foundation
 from exporter.config.remediation import Remediation
 from exporter.foundation.observer import Observer
 from exporter.foundation.probe import Dialer, dial_tcp
-from exporter.gauges import ViewAt, expired
+from exporter.gauges import ViewAt
 from exporter.kubernetes.api import Kubernetes
-from exporter.metrics import Instruments
+from exporter.metrics import Counts, FoundationText
 from exporter.serving.per_foundation import OnCrash, PerFoundation
+
+MANY: Final = 500
+"""Foundations whose first probes are spread over the whole interval; those of fewer over less."""
+LEAST_SPREAD: Final = 0.1
 
 Connect = Callable[[Foundation, Callable[[str, str], None]], Kubernetes]
 """Makes the reader of a foundation, which tells (verb, code) of each of its requests."""
@@ -30,16 +34,17 @@ class Fleet:
         connect: Connect,
         clock: Clock,
         random: Random,
-        instruments: Instruments,
         dial: Dialer = dial_tcp,
         on_crash: OnCrash | None = None,
     ) -> None:
         self._connect = connect
         self._clock = clock
         self._random = random
-        self._instruments = instruments
+        self._counts: dict[str, Counts] = {}
+        self._texts: dict[Observer, FoundationText] = {}
         self._dial = dial
         self._observers = PerFoundation(build=self._observer, run=Observer.run, on_crash=on_crash)
+        self._spread = LEAST_SPREAD
         self._was_ready = False
         self.apply(config)
 
@@ -53,11 +58,9 @@ class Fleet:
         for observer in self.observers:
             yield ViewAt(observer.foundation, observer.view, now)
 
-    def key(self) -> Hashable:
-        """Changes whenever what the looks show does, be it by an event or by age."""
-        versions = [observer.version for observer in self.observers]
-        ages = [(look.foundation.name, expired(look)) for look in self.looks()]
-        return tuple(zip(versions, ages, strict=True))
+    def texts(self) -> list[FoundationText]:
+        """What is exposed of each foundation."""
+        return [self._texts[observer] for observer in self.observers]
 
     def not_ready(self) -> str | None:
         """Which foundations were not asked yet. Once all were it stays ready: a dead API server is not our defect."""
@@ -73,22 +76,27 @@ class Fleet:
 
     def apply(self, config: Config) -> None:
         """Continue with this config: a foundation that is the same in both stays as it is."""
-        before = set(self._observers.works)
+        self._spread = min(1.0, max(LEAST_SPREAD, len(config.foundations) / MANY))
         self._observers.apply(map(_observed, config.foundations))
-        for name in before - set(self._observers.works):
-            self._instruments.remove(name)
+        observers = self.observers
+        self._texts = {observer: self._text(observer) for observer in observers}
+        self._counts = {name: self._counts[name] for name in self._observers.works}
 
     def _observer(self, foundation: Foundation) -> Observer:
-        name = foundation.name
-        self._instruments.add(name)
+        # Counters go on where another config only changes the foundation.
+        counts = self._counts.setdefault(foundation.name, Counts())
         return Observer(
             foundation,
-            self._connect(foundation, partial(self._instruments.requested, name)),
+            self._connect(foundation, counts.requested),
             clock=self._clock,
             random=self._random,
             dial=self._dial,
-            probed=partial(self._instruments.probed, name),
+            probed=counts.probed,
+            spread=self._spread,
         )
+
+    def _text(self, observer: Observer) -> FoundationText:
+        return self._texts.get(observer) or FoundationText(observer, self._counts[observer.foundation.name])
 
 
 def _observed(foundation: Foundation) -> Foundation:

@@ -3,19 +3,21 @@
 Names and meanings are those of docs/metrics.md. A function that yields no sample means unknown. Unknown is never 0.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from exporter.config.model import Foundation
 from exporter.foundation import assess
-from exporter.foundation.view import Component, FoundationView
+from exporter.foundation.view import Component, FoundationView, Reading
 from exporter.kubernetes.objects import Pod
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 """The values of the labels after `foundation`, and the value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is concluded once and asked by many gauges
 class ViewAt:
     """A view of a foundation, and the Unix time at which it is read."""
 
@@ -23,28 +25,39 @@ class ViewAt:
     view: FoundationView
     now: float
 
-    @property
+    @cached_property
     def fresh(self) -> bool:
         """Whether the Kubernetes part of the view is at most `staleness` old. If not, all gauges of pods are absent."""
         synced_at = self.view.synced_at
         return synced_at is not None and self.now - synced_at <= self.foundation.staleness
 
-    @property
+    @cached_property
     def diego_api(self) -> tuple[Component, ...] | None:
         return assess.components(self.view, self.foundation.diego_api.statefulset) if self.fresh else None
 
-    @property
+    @cached_property
     def cloud_controller(self) -> tuple[Component, ...] | None:
         return assess.components(self.view, self.foundation.cloud_controller.statefulset) if self.fresh else None
 
-    @property
+    @cached_property
     def pods(self) -> tuple[Pod, ...]:
         return tuple(pod for component in self.diego_api or () for pod in component.pods)
+
+    @cached_property
+    def leaders(self) -> tuple[Pod, ...]:
+        return assess.leaders(self.view, self.foundation)
+
+    @cached_property
+    def serving(self) -> assess.Serving:
+        return assess.serving(self.view, self.foundation, now=self.now)
 
     def serves(self, pod: Pod) -> bool | None:
         if not self.foundation.diego_api.probe_pods:
             return None
         return assess.pod_serves(self.view, pod, now=self.now, staleness=self.foundation.staleness)
+
+
+_KNOWN = {reachable: Reading(reachable=reachable) for reachable in (True, False, None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +68,32 @@ class Gauge:
     help: str
     samples: Callable[[ViewAt], Samples]
     labels: tuple[str, ...] = ()
+    """Those after `foundation`, in alphabetical order."""
     kind: str = "gauge"
+    shows_time: bool = False
+    """Whether a value is a time. All others are computed from `still`, and only when that changes."""
 
 
-def expired(at: ViewAt) -> int:
-    """Number of parts of a view that are older than `staleness`. When it changes, so does what is exported."""
-    view, staleness = at.view, at.foundation.staleness
-    ages = [reading.known_at for reading in (view.bbs, view.database, *view.pods.values())]
-    return sum(at.now - known_at > staleness for known_at in ages) + (not at.fresh)
+def still(at: ViewAt) -> ViewAt:
+    """The view without its times, in which what has expired is unknown: the same for as long as the same is known."""
+    view, now, staleness = at.view, at.now, at.foundation.staleness
+    known = FoundationView(
+        components=view.components,
+        synced=view.synced,
+        synced_at=0.0 if at.fresh else None,
+        bbs=_KNOWN[view.bbs.value(now=now, staleness=staleness)],
+        pods={uid: _KNOWN[each.value(now=now, staleness=staleness)] for uid, each in view.pods.items()},
+        database=_KNOWN[view.database.value(now=now, staleness=staleness)],
+    )
+    return ViewAt(at.foundation, known, 0.0)
+
+
+def expires(at: ViewAt) -> float:
+    """The Unix time at which, without any news, something that the view shows now is older than `staleness`."""
+    view, limit = at.view, at.foundation.staleness
+    moments = [reading.known_at for reading in (view.bbs, view.database, *view.pods.values())]
+    moments.append(view.synced_at or 0.0)
+    return min((moment + limit for moment in moments if at.now - moment <= limit), default=math.inf)
 
 
 def _one(value: float | None, *labels: str) -> Samples:
@@ -94,7 +125,7 @@ def _last_probe(at: ViewAt) -> Samples:
 def _serving(at: ViewAt) -> Samples:
     if at.diego_api is None or not at.foundation.diego_api.probe_pods:
         return ()
-    return _one(assess.serving(at.view, at.foundation, now=at.now).count)
+    return _one(at.serving.count)
 
 
 def _api_ready(at: ViewAt) -> Samples:
@@ -102,7 +133,7 @@ def _api_ready(at: ViewAt) -> Samples:
 
 
 def _active(at: ViewAt, pod: Pod) -> bool:
-    return pod in assess.leaders(at.view, at.foundation)
+    return any(leader.uid == pod.uid for leader in at.leaders)
 
 
 def _database(at: ViewAt) -> Samples:
@@ -113,8 +144,8 @@ GAUGES = (
     Gauge(
         "diego_foundation_info",
         "Information about a configured foundation. Always 1.",
-        lambda at: _one(1, at.foundation.profile, at.foundation.namespace),
-        labels=("profile", "namespace"),
+        lambda at: _one(1, at.foundation.namespace, at.foundation.profile),
+        labels=("namespace", "profile"),
     ),
     Gauge(
         "diego_bbs_tcp_reachable",
@@ -127,11 +158,12 @@ GAUGES = (
         "Unix time at which the last probe of the BBS finished, whatever its result.",
         _last_probe,
         labels=("vantage",),
+        shows_time=True,
     ),
     Gauge(
         "diego_bbs_active_leaders",
         "Number of diego-api pods that carry the active label and are not terminating.",
-        lambda at: _one(None if at.diego_api is None else len(assess.leaders(at.view, at.foundation))),
+        lambda at: _one(None if at.diego_api is None else len(at.leaders)),
     ),
     Gauge(
         "diego_bbs_serving_pods",
@@ -219,6 +251,7 @@ GAUGES = (
         "diego_kubernetes_last_sync_timestamp_seconds",
         "Unix time at which the view of the foundation's Kubernetes objects was last confirmed current.",
         lambda at: _one(at.view.synced_at),
+        shows_time=True,
     ),
 )
 """In the order of docs/metrics.md."""

@@ -6,18 +6,17 @@ from random import Random
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from prometheus_client import CollectorRegistry
 
 from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
 from exporter.kubernetes.client import ApiReader, OnRequest
 from exporter.kubernetes.connection import Connections
 from exporter.kubernetes.transport import HttpTransport
-from exporter.metrics import FoundationCollector, Instruments
+from exporter.metrics import FoundationMetrics
 from exporter.page import render
 from exporter.serving import program
 from exporter.serving.access import Access
-from exporter.serving.exposition import CachedCollectors, Exposition
+from exporter.serving.exposition import Exposition
 
 NAME = "diego-exporter"
 
@@ -28,24 +27,17 @@ class Exporter:
     name = NAME
 
     def __init__(self, start: program.Start) -> None:
-        registry = CollectorRegistry()
-        instruments = Instruments(registry)
         self._connections = Connections()
         self._fleet = Fleet(
             start.config,
             connect=self._connect,
             clock=start.clock,
             random=Random(),  # noqa: S311 - jitter
-            instruments=instruments,
         )
         self.access = Access(start.options.web_config_file)
         self.middlewares: Sequence[Middleware] = (self.access.middleware,)
         self.routes: Sequence[web.AbstractRouteDef] = ()
-        views = CachedCollectors(
-            (FoundationCollector(self._fleet.looks), registry),
-            key=lambda: (instruments.version, self._fleet.key()),
-        )
-        self.exposition = Exposition(views, start.common)
+        self.exposition = Exposition(FoundationMetrics(self._fleet.texts, start.clock), start.common)
 
     def not_ready(self) -> str | None:
         return self._fleet.not_ready()

@@ -17,7 +17,7 @@ from exporter.foundation import assess
 from exporter.foundation.component import ComponentWatch
 from exporter.foundation.probe import Dialer, dial_tcp, probe
 from exporter.foundation.pulse import Pulse
-from exporter.foundation.view import FoundationView, Probe, Reading
+from exporter.foundation.view import FoundationView, Probe, ProbeResult, Reading
 from exporter.kubernetes.api import ENDPOINTS, SERVICES, Kubernetes, KubernetesError
 from exporter.kubernetes.reflector import Pace, Reflector
 
@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Observes one foundation while `run` runs. `probed` is told of each probe of the BBS's own address."""
+    """Observes one foundation while `run` runs. `probed` is told of each probe of the BBS's own address.
+
+    The first probe comes within the first part of the interval that `spread` is.
+    """
 
     def __init__(
         self,
@@ -36,13 +39,16 @@ class Observer:
         random: Random,
         dial: Dialer = dial_tcp,
         probed: Callable[[Probe], None] = lambda _probe: None,
+        spread: float = 0.1,
     ) -> None:
         self.foundation = foundation
         self._clock = clock
         self._random = random
         self._dial = dial
         self._probed = probed
-        self._pulse = Pulse()
+        self._spread = spread
+        self._changes = 0
+        self._kubernetes = Pulse()
         self._bbs = Reading()
         self._database = Reading()
         self._pods: dict[tuple[str, str], Reading] = {}  # by UID and address: another address is another question
@@ -70,7 +76,7 @@ class Observer:
     @property
     def version(self) -> int:
         """Counts the changes of the view."""
-        return self._pulse.count
+        return self._changes
 
     @property
     def view(self) -> FoundationView:
@@ -111,7 +117,7 @@ class Observer:
         loop = asyncio.get_running_loop()
         interval = self.foundation.bbs.interval
         if jitter:  # so that many foundations do not probe in step
-            await asyncio.sleep(self._random.uniform(0, interval / 10))
+            await asyncio.sleep(self._random.uniform(0, interval * self._spread))
         while True:
             due = loop.time() + interval
             timeout = self.foundation.bbs.timeout
@@ -123,7 +129,7 @@ class Observer:
         probing: dict[tuple[str, str], asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
-                seen = self.version
+                seen = self._kubernetes.count
                 pods = assess.diego_api_pods(self.view, self.foundation)
                 wanted = {(pod.uid, pod.ip) for pod in pods if assess.may_listen(pod)}
                 for key in probing.keys() - wanted:
@@ -132,11 +138,11 @@ class Observer:
                 for uid, ip in wanted - probing.keys():
                     record = partial(self._record_pod, (uid, ip))
                     probing[uid, ip] = group.create_task(self._probe_regularly(ip, self.foundation.bbs.port, record))
-                await self._pulse.after(seen)
+                await self._kubernetes.after(seen)
 
     def _record_bbs(self, answer: Probe) -> None:
         before = self._bbs.last
-        no_endpoint = assess.no_ready_endpoint(self.view)
+        no_endpoint = answer.result is ProbeResult.DNS and assess.no_ready_endpoint(self.view)  # matters to no other
         self._bbs = assess.read(self._bbs, answer, no_ready_endpoint=no_endpoint)
         took = f"{answer.duration:.4f}s"
         self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
@@ -146,15 +152,15 @@ class Observer:
             level = logging.INFO if reached else logging.WARNING
             self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
         self._probed(answer)
-        self._pulse()
+        self._changes += 1
 
     def _record_database(self, answer: Probe) -> None:
         self._database = assess.read(self._database, answer, no_ready_endpoint=False)
-        self._pulse()
+        self._changes += 1
 
     def _record_pod(self, key: tuple[str, str], answer: Probe) -> None:
         self._pods[key] = assess.read(self._pods.get(key, Reading()), answer, no_ready_endpoint=False)
-        self._pulse()
+        self._changes += 1
 
     def _build(self) -> FoundationView:
         found = {each.name: each.component for each in self._components if each.component is not None}
@@ -173,7 +179,8 @@ class Observer:
         )
 
     def _kubernetes_changed(self) -> None:
-        self._pulse()
+        self._changes += 1
+        self._kubernetes()
         watches = (*self._components, *self._routes)
         synced, error = all(each.synced for each in watches), self.error
         found = [each.component for each in self._components]

@@ -104,7 +104,9 @@ class Reflector(Generic[K]):
 
     def _lose(self, error: KubernetesError) -> None:
         self.synced = False
-        self.error = error
+        # Without the frames that it came through: they would live until the next error, and some refer to it.
+        error.__cause__ = error.__context__ = None
+        self.error = error.with_traceback(None)
         self._changed()
 
     async def _follow(self) -> None:
@@ -117,23 +119,26 @@ class Reflector(Generic[K]):
         self.error = None
         self._news(began)
         version = listing.resource_version
+        del listing  # it would keep what is replaced by now
         while True:
             started = loop.time()
-            version = await self._watch(version)
+            # Shortened at random, so that watches that began at the same time do not end at the same time for ever.
+            window = self._pace.window * self._random.uniform(0.9, 1.0)
+            version = await self._watch(version, window)
             lasted = loop.time() - started
-            if lasted >= self._pace.window / 2:
+            if lasted >= window / 2:
                 self._news(self._clock.now())  # it ended because its time was over: until now nothing was missed
             elif lasted < HASTY or loop.time() - self._heard > self._pace.silence:
                 return  # such an end says nothing, and to watch again at once would be a hot loop
 
-    async def _watch(self, version: str) -> str:
-        """One watch call, until the server ends it cleanly; the resourceVersion at which to go on."""
+    async def _watch(self, version: str, window: float) -> str:
+        """One watch call of `window` seconds, until the server ends it cleanly; the resourceVersion to go on from."""
         events = self._kubernetes.watch(
             self._resource,
             labels=self._labels,
             fields=self._fields,
             since=version,
-            window=self._pace.window,
+            window=window,
             silence=self._pace.silence,
         )
         async with aclosing(events):

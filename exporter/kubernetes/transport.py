@@ -110,7 +110,15 @@ def reaching() -> Iterator[None]:
     except TimeoutError:
         raise
     except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a line beyond aiohttp's limit
+        _forget_frames(error)
         raise ApiUnreachableError(words(error)) from error
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Breaks the cycles of an exception with the frames of aiohttp that keep it: hundreds of objects each time."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class _HttpStream:

@@ -1,41 +1,32 @@
-"""The text of `/metrics`: which format the client wants, and the text itself, made once a change and not once a scrape.
+"""The response to a scrape: the format that the client wants, and the text, of which only what has changed is made.
 
-The encoders are prometheus-client's. Its choice of a format is not used, because a version that it cannot parse raises.
-One collector that raises loses only itself.
+A part that knows nothing better makes all of its text whenever any of it may have changed. One collector that raises
+loses only itself. prometheus-client's choice of a format is not used, because a version that it cannot parse raises.
 """
 
-import gzip
+import asyncio
 import logging
 import re
+import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.exposition import generate_latest as encode_text
 from prometheus_client.metrics_core import Metric
-from prometheus_client.openmetrics.exposition import generate_latest as encode_openmetrics
 from prometheus_client.registry import Collector
+
+from exporter.serving.text import EOF, Format, encode
+from exporter.serving.turns import Turns
 
 log = logging.getLogger(__name__)
 
-_EOF = b"# EOF\n"
 _REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
-
-
-class Format(Enum):
-    """The formats that are offered; the value is the Content-Type."""
-
-    TEXT = CONTENT_TYPE_PLAIN_0_0_4
-    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-    def encode(self, collector: Collector) -> bytes:
-        """The collector's metrics in this format, without the end mark of OpenMetrics, so that more can follow."""
-        if self is Format.TEXT:
-            return encode_text(collector)
-        text: bytes = encode_openmetrics(collector)  # type: ignore[no-untyped-call]
-        return text.removesuffix(_EOF)
+_GZIP = 16 + zlib.MAX_WBITS
+LEAD: Final = 0.25
+"""Seconds before a scrape is expected at which its response is prepared."""
+LONGEST_INTERVAL: Final = 120.0
+"""Seconds between two scrapes beyond which the next is not expected."""
+_BLOCK = 256 * 1024
+"""Bytes that are compressed at once, which takes about a millisecond."""
 
 
 def negotiate(accept: str) -> Format:
@@ -60,12 +51,45 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+class Part(Protocol):
+    """Some of the metrics of a program."""
+
+    async def refresh(self, turns: Turns) -> Hashable:
+        """Take notice of all changes until now. The text is the same for as long as this returns the same."""
+
+    def blocks(self, format_: Format) -> Iterable[str]:
+        """The text as of the last `refresh`."""
+
+
 class CachedCollectors:
     """Collectors whose text is the same as long as `key` is: it must change with everything that they show."""
 
-    collectors: Sequence[Collector]
-    key: Callable[[], Hashable]
+    def __init__(self, collectors: Sequence[Collector], key: Callable[[], Hashable]) -> None:
+        self._collectors = collectors
+        self._make_key = key
+        self._key: Hashable = None
+        self._texts: dict[Format, str] = {}
+
+    async def refresh(self, turns: Turns) -> Hashable:  # noqa: ARG002 - it is short, or has no way to be cut
+        key = self._make_key()
+        if key != self._key:
+            self._key = key
+            self._texts.clear()
+        return key
+
+    def blocks(self, format_: Format) -> Iterable[str]:
+        if format_ not in self._texts:
+            self._texts[format_] = encode(self._families(), format_)
+        return (self._texts[format_],)
+
+    def _families(self) -> Iterator[Metric]:
+        for collector in self._collectors:
+            try:
+                families = list(collector.collect())
+            except Exception:
+                log.exception("collector failed", extra={"collector": type(collector).__name__})
+                continue
+            yield from families
 
 
 class ScrapeResponse(NamedTuple):
@@ -78,44 +102,63 @@ class ScrapeResponse(NamedTuple):
 class Exposition:
     """The metrics of a program, as text."""
 
-    def __init__(self, *parts: CachedCollectors) -> None:
+    def __init__(self, *parts: Part) -> None:
         self._parts = parts
-        self._texts: dict[tuple[int, Format], tuple[Hashable, bytes]] = {}
+        self._last: tuple[Hashable, ScrapeResponse] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._asked_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.Task[ScrapeResponse] | None = None
 
-    def respond(self, *, accept: str = "", accept_encoding: str = "") -> ScrapeResponse:
+    async def respond(self, *, accept: str = "", accept_encoding: str = "") -> ScrapeResponse:
         """The response to a scrape with these two headers, whatever they say."""
-        format_ = negotiate(accept)
-        body = b"".join(self._text(index, format_) for index in range(len(self._parts)))
-        body += _EOF if format_ is Format.OPENMETRICS else b""
+        format_, zipped = negotiate(accept), accepts_gzip(accept_encoding)
+        self._expect_another(format_, zipped=zipped)
+        return await self._up_to_date(format_, zipped=zipped)
+
+    def _expect_another(self, format_: Format, *, zipped: bool) -> None:
+        """Prepare the next response shortly before it is due: who scrapes does so at an interval.
+
+        What changes after that is made when it is asked for. A guess that is wrong costs that one preparation.
+        """
+        loop = asyncio.get_running_loop()
+        now, before = loop.time(), self._asked_at
+        self._asked_at = now
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if before is not None and 2 * LEAD < now - before < LONGEST_INTERVAL:
+            self._timer = loop.call_later(now - before - LEAD, self._prepare, format_, zipped)
+
+    def _prepare(self, format_: Format, zipped: bool) -> None:
+        self._preparing = asyncio.get_running_loop().create_task(self._up_to_date(format_, zipped=zipped))
+
+    async def _up_to_date(self, format_: Format, *, zipped: bool) -> ScrapeResponse:
+        async with self._one_at_a_time:  # the second of two scrapes at once gets the response of the first
+            turns = Turns()
+            versions = [await part.refresh(turns) for part in self._parts]
+            key = (format_, zipped, *versions)
+            if self._last is None or self._last[0] != key:
+                self._last = (key, await self._response(format_, zipped=zipped, turns=turns))
+            return self._last[1]
+
+    async def _response(self, format_: Format, *, zipped: bool, turns: Turns) -> ScrapeResponse:
+        compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP) if zipped else None
+        body: list[bytes] = []
+        for block in self._blocks(format_):
+            content = memoryview(block.encode())
+            for start in range(0, len(content), _BLOCK):
+                piece = content[start : start + _BLOCK]
+                body.append(bytes(piece) if compressor is None else compressor.compress(piece))
+                await turns.turn()
         headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
-        if accepts_gzip(accept_encoding):
-            body = gzip.compress(body, compresslevel=1, mtime=0)
+        if compressor is not None:
+            body.append(compressor.flush())
             headers["Content-Encoding"] = "gzip"
-        return ScrapeResponse(body, headers)
+        return ScrapeResponse(b"".join(body), headers)
 
-    def _text(self, index: int, format_: Format) -> bytes:
-        key = self._parts[index].key()
-        known = self._texts.get((index, format_))
-        if known is not None and known[0] == key:
-            return known[1]
-        text = format_.encode(_Collected(self._parts[index].collectors))
-        self._texts[index, format_] = (key, text)
-        return text
-
-
-class _Collected(Collector):
-    """What the collectors have to say, without those that raise, and without the time at which each series began."""
-
-    def __init__(self, collectors: Iterable[Collector]) -> None:
-        self._collectors = collectors
-
-    def collect(self) -> Iterator[Metric]:
-        for collector in self._collectors:
-            try:
-                families = list(collector.collect())
-            except Exception:
-                log.exception("collector failed", extra={"collector": type(collector).__name__})
-                continue
-            for family in families:
-                family.samples = [each for each in family.samples if each.name != f"{family.name}_created"]
-                yield family
+    def _blocks(self, format_: Format) -> Iterator[str]:
+        for part in self._parts:
+            yield from part.blocks(format_)
+        if format_ is Format.OPENMETRICS:
+            yield EOF

@@ -2,11 +2,15 @@
 
 import platform
 import time
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
 
 from exporter.clock import Clock
 from exporter.serving.exposition import CachedCollectors
+
+OFTEN: Final = 1.0
+"""Seconds for which the metrics of the process stand."""
 
 
 class CommonMetrics:
@@ -34,8 +38,8 @@ class CommonMetrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        # A process uses up time even while nothing happens: once a second is often enough.
-        self.collectors = CachedCollectors((registry,), key=lambda: (int(time.monotonic()), self._reloads))
+        self._read_at = time.monotonic()
+        self.collectors = CachedCollectors((registry,), key=self._key)
         self.reloaded(successful=True)
 
     def reloaded(self, *, successful: bool) -> None:
@@ -44,3 +48,10 @@ class CommonMetrics:
         self._successful.set(successful)
         if successful:
             self._success_at.set(self._clock.now())
+
+    def _key(self) -> tuple[float, int]:
+        """A process uses up time even while nothing happens: to read that once a second is often enough."""
+        now = time.monotonic()
+        if now - self._read_at >= OFTEN:
+            self._read_at = now
+        return self._read_at, self._reloads

@@ -27,6 +27,7 @@ from exporter.config.resolve import ProgramName
 from exporter.serving.access import UnprotectedError
 from exporter.serving.address import Address, parse_address
 from exporter.serving.exposition import CachedCollectors
+from exporter.serving.garbage import collect_rarely
 from exporter.serving.live_web_config import load_web_config
 from exporter.serving.log import FORMATS, LEVELS, configure
 from exporter.serving.process_metrics import CommonMetrics
@@ -195,11 +196,13 @@ async def _serve(
                     loop.add_signal_handler(number, stop.set)
                 loop.add_signal_handler(signal.SIGHUP, lambda: group.create_task(reload()))
                 working = group.create_task(daemon.run())
+                collecting = group.create_task(collect_rarely())
                 log.info("started", extra={"program": name, "version": version(DISTRIBUTION), "address": str(address)})
                 await stop.wait()
                 log.info("stopping", extra={"program": name})
                 # At once and not after the last request: what the work holds, such as a lease, others wait for.
                 working.cancel()
+                collecting.cancel()
                 await server.close()
         finally:
             await server.close()

@@ -69,7 +69,7 @@ def application(daemon: Daemon, *, reload: Callable[[], Awaitable[str | None]]) 
 
     async def metrics(request: web.Request) -> web.Response:
         headers = request.headers
-        scrape = daemon.exposition.respond(
+        scrape = await daemon.exposition.respond(
             accept=",".join(headers.getall("Accept", [])),
             accept_encoding=",".join(headers.getall("Accept-Encoding", [])),
         )

@@ -12,7 +12,7 @@ from hypothesis import event, given, note
 from prometheus_client import CollectorRegistry
 
 from exporter.kubernetes.api import KubernetesError
-from exporter.serving.exposition import Format
+from exporter.serving import text
 from tests.support import version_1
 from tests.support.foundations import foundation
 from tests.support.fuzzing import body, mutated, play, randoms
@@ -93,7 +93,7 @@ def worked_with(journal: Journal) -> None:
     render([CF], {"cf": journal}).encode()
     registry = CollectorRegistry()
     registry.register(JournalCollector(foundations=lambda: [CF], journals=lambda: {"cf": journal}))
-    assert b"diego_remediation_mode" in Format.TEXT.encode(registry)
+    assert "diego_remediation_mode" in text.encode(registry.collect(), text.Format.TEXT)
 
 
 @given(randoms)

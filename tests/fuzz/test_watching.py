@@ -7,15 +7,15 @@ from random import Random
 from typing import Any
 
 from hypothesis import given
-from prometheus_client import CollectorRegistry
 
+from exporter.clock import Clock
 from exporter.foundation.observer import Observer
 from exporter.foundation.view import ProbeResult
 from exporter.gauges import GAUGES, ViewAt
 from exporter.kubernetes.client import ApiReader
 from exporter.kubernetes.transport import Response, Stream
-from exporter.metrics import FoundationCollector
-from exporter.serving.exposition import CachedCollectors, Exposition
+from exporter.metrics import Counts, FoundationMetrics, FoundationText
+from exporter.serving.exposition import Exposition
 from tests.support.clocks import LoopClock
 from tests.support.foundations import endpoints, foundation, pod, statefulset
 from tests.support.fuzzing import play, randoms
@@ -99,12 +99,13 @@ async def observed(random: Random) -> None:
     settings, clock = foundation(), LoopClock()
     reader = ApiReader(Transport(random), namespace="cf")
     observer = Observer(settings, reader, clock=clock, random=random, dial=refused)
+    exposed = FoundationText(observer, Counts())
     watching = asyncio.create_task(observer.run())
 
     for _ in range(3):
         await asyncio.sleep(TROUBLE / 3 + 0.01)
         assert not watching.done(), watching.exception()
-        samples = scraped(ViewAt(observer.foundation, observer.view, clock.now()))
+        samples = await scraped(exposed, observer, clock)
         assert samples["diego_bbs_tcp_reachable"] in ((), (0.0,)), "nobody has reached it"
     await asyncio.sleep(15)
 
@@ -112,15 +113,19 @@ async def observed(random: Random) -> None:
     assert sorted(pod.name for each in observer.view.components.values() for pod in each.pods) == sorted(
         each["metadata"]["name"] for each in PODS
     )
-    assert scraped(ViewAt(settings, observer.view, clock.now()))["diego_kubernetes_synced"] == (1.0,)
+    assert (await scraped(exposed, observer, clock))["diego_kubernetes_synced"] == (1.0,)
     watching.cancel()
     await asyncio.wait([watching])
 
 
-def scraped(at: ViewAt) -> Mapping[str, tuple[float, ...]]:
-    """Each gauge, computed; and the page of all of them, which must be text."""
+async def scraped(exposed: FoundationText, observer: Observer, clock: Clock) -> Mapping[str, tuple[float, ...]]:
+    """Each gauge, computed; and the page of all of them, which must be text, and that of now."""
+    at = ViewAt(observer.foundation, observer.view, clock.now())
     values = {gauge.name: tuple(value for _, value in gauge.samples(at)) for gauge in GAUGES}
-    exposition = Exposition(CachedCollectors((FoundationCollector(lambda: [at]), CollectorRegistry()), key=object))
     for accept in ("", "application/openmetrics-text"):
-        exposition.respond(accept=accept).body.decode()
+        pages = []
+        for text in (exposed, FoundationText(observer, Counts())):
+            response = await Exposition(FoundationMetrics(lambda text=text: [text], clock)).respond(accept=accept)  # type: ignore[misc]
+            pages.append(response.body.decode())
+        assert pages[0] == pages[1]
     return values

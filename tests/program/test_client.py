@@ -1,6 +1,7 @@
 """Reading from an API server: what each answer becomes, and what each lack of one does."""
 
 import asyncio
+import gc
 import json
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -237,3 +238,17 @@ async def test_a_watch_that_is_left_is_closed(tmp_path: Path) -> None:
             async for _ in events:
                 break
         await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_a_server_that_cannot_be_reached_leaves_no_cycles_behind(tmp_path: Path) -> None:
+    """Errors that keep the frames that they came through are thousands of objects that only the collector frees."""
+    connection = Connection(kubeconfig=str(kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")))
+    reader = ApiReader(HttpTransport(connection), namespace="cf")
+    for _ in range(2):  # the first time it also reads the kubeconfig
+        gc.collect()
+        for _ in range(10):
+            with pytest.raises(ApiUnreachableError):
+                await reader.list(PODS)
+
+    assert gc.collect() < 100
+    await connection.close()

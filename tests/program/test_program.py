@@ -50,9 +50,8 @@ class Reloads:
         self.reload = program.reloader(daemon, load=lambda: load(str(file), program="webhook"), metrics=metrics)
         self._exposition = Exposition(metrics.collectors)
 
-    @property
-    def successful(self) -> bool:
-        text = self._exposition.respond().body.decode()
+    async def successful(self) -> bool:
+        text = (await self._exposition.respond()).body.decode()
         return "diego_test_config_last_reload_successful 1.0" in text
 
 
@@ -136,7 +135,7 @@ async def test_a_reload_hands_the_new_config_over(file: Path) -> None:
     rewrite(file, CONFIG.replace("cf", "renamed"))
 
     assert await reloads.reload() is None
-    assert reloads.successful
+    assert await reloads.successful()
     assert [each.foundations[0].name for each in daemon.applied] == ["renamed"]
 
 
@@ -146,10 +145,10 @@ async def test_a_reload_that_the_daemon_refuses_is_reported_and_counted(file: Pa
     daemon.refuses = ConfigError([Problem("diego.yaml", None, "webhook", "no")])
 
     assert await reloads.reload() == "diego.yaml: webhook: no"
-    assert not reloads.successful
+    assert not await reloads.successful()
     daemon.refuses = None
     assert await reloads.reload() is None
-    assert reloads.successful
+    assert await reloads.successful()
 
 
 @pytest.mark.parametrize(("address", "refused"), [("0.0.0.0:10890", True), ("127.0.0.1:10890", False)])
@@ -170,7 +169,7 @@ async def test_a_reload_without_the_token_is_refused_where_others_reach_the_webh
     names = [each.name for each in webhook._medics.foundations()]
     await webhook.close()
 
-    assert reloads.successful is not refused
+    assert await reloads.successful() is not refused
     if refused:
         assert f"{file}: webhook.bearer_token_file: without webhook.bearer_token_file" in str(problem)
     assert names == ["cf" if refused else "renamed"], "all or nothing"

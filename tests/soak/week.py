@@ -23,7 +23,7 @@ from exporter.clock import utc_now
 from exporter.config.model import Config, Foundation
 from exporter.fleet import Fleet
 from exporter.kubernetes.client import ApiReader, OnRequest
-from exporter.metrics import FoundationCollector, Instruments
+from exporter.metrics import FoundationMetrics
 from exporter.serving.exposition import CachedCollectors, Exposition
 from sandbox.cluster.foundation import Timing
 from sandbox.cluster.resources import EVENTS
@@ -130,7 +130,7 @@ class Week:
                 for part in parts:
                     assert not part.done(), part.exception()
             self._housekeeping()
-            counts.append(self._count(day))
+            counts.append(await self._count(day))
             tell(counts[-1])
         for part in parts:
             part.cancel()
@@ -147,9 +147,6 @@ class Week:
         return Config(foundations=(foundation(**SETTINGS | changes), other))
 
     def _exporter(self) -> None:
-        registry = CollectorRegistry()
-        instruments = Instruments(registry)
-
         def connect(foundation: Foundation, observe: OnRequest) -> ApiReader:
             return ApiReader(InProcessTransport(self.cluster), namespace=foundation.namespace, observe=observe)
 
@@ -158,11 +155,9 @@ class Week:
             connect=connect,
             clock=self.clock,
             random=self._random,
-            instruments=instruments,
             dial=self.cluster.dial,
         )
-        key = lambda: (instruments.version, self._fleet.key())  # noqa: E731 - as in exporter.main
-        self._exported = Exposition(CachedCollectors((FoundationCollector(self._fleet.looks), registry), key=key))
+        self._exported = Exposition(FoundationMetrics(self._fleet.texts, self.clock))
 
     def _webhook(self) -> None:
         registry = CollectorRegistry()
@@ -199,12 +194,12 @@ class Week:
         """As Prometheus and Alertmanager do: a firing each minute, and a `resolved` when it is over; and scrapes."""
         since: float | None = None
         while True:
-            down = self._sample(b'diego_bbs_tcp_reachable{foundation="cf",vantage="exporter"}') == 0
+            down = await self._sample(b'diego_bbs_tcp_reachable{foundation="cf",vantage="exporter"}') == 0
             if down or since is not None:
                 since = since if since is not None else self.clock.now()
                 await self._notify(since, firing=down)
                 since = since if down else None
-            self._told.respond()
+            await self._told.respond()
             await asyncio.sleep(SCRAPE)
 
     async def _notify(self, since: float, *, firing: bool) -> None:
@@ -217,8 +212,8 @@ class Week:
         )
         await self._intake.take(Notification(version="4", alerts=[alert]))
 
-    def _sample(self, series: bytes) -> float | None:
-        for line in self._exported.respond().body.splitlines():
+    async def _sample(self, series: bytes) -> float | None:
+        for line in (await self._exported.respond()).body.splitlines():
             if line.startswith(series):
                 return float(line.rpartition(b" ")[2])
         return None
@@ -284,11 +279,11 @@ class Week:
 
     # ---- what it comes to
 
-    def _count(self, day: int) -> Count:
+    async def _count(self, day: int) -> Count:
         for _ in range(3):
             gc.collect()
-        pages = [self._exported.respond().body, self._told.respond().body]
-        with open("/proc/self/statm") as statm:  # noqa: PTH123 - not a file
+        pages = [(await each.respond()).body for each in (self._exported, self._told)]
+        with open("/proc/self/statm") as statm:  # noqa: ASYNC230, PTH123 - not a file
             rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         runs = [each.value for family in self._counters.runs.collect() for each in family.samples]
         runs = runs[::2]  # beside each stands when the series began

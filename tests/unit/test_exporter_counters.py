@@ -1,55 +1,53 @@
-"""The exporter's counters: from the start, what is counted, and what is left of a foundation that was removed."""
+"""The exporter's counters: from the start, and what is counted."""
 
-from prometheus_client import CollectorRegistry
+import pytest
 
-from exporter.foundation.view import Probe, ProbeResult
-from exporter.metrics import Instruments
+from exporter.foundation.view import FoundationView, Probe, ProbeResult
+from exporter.metrics import BUCKETS
+from tests.support.exposed import Exposed, Observed
+from tests.support.foundations import foundation
 from tests.support.watched_views import NOW
 
 
-def samples_of(registry: CollectorRegistry) -> dict[str, float]:
-    found = [sample for family in registry.collect() for sample in family.samples]
-    return {
-        f"{each.name}{sorted(each.labels.values())}": each.value
-        for each in found
-        if not each.name.endswith(("_created", "_bucket"))
-    }
+@pytest.fixture
+def exposed() -> Exposed:
+    return Exposed(Observed(foundation(), FoundationView()))
 
 
-def test_every_result_exists_from_the_start() -> None:
-    registry = CollectorRegistry()
-    Instruments(registry).add("cf")
+def counted(exposed: Exposed) -> dict[str, float]:
+    found = exposed.samples(NOW)
+    return {name: value for name, value in found.items() if name.startswith(("diego_bbs_prob", "diego_kubernetes_req"))}
 
-    names = {name for name in samples_of(registry) if name.startswith("diego_bbs_probes_total")}
+
+def test_every_result_exists_from_the_start(exposed: Exposed) -> None:
     words = ("success", "dns", "refused", "timeout", "unreachable", "reset", "tls", "error")
-    assert names == {f"diego_bbs_probes_total{sorted(('cf', 'exporter', word))}" for word in words}
-    assert set(samples_of(registry).values()) == {0.0}
+    found = counted(exposed)
+
+    assert {name for name in found if name.startswith("diego_bbs_probes_total")} == {
+        f"diego_bbs_probes_total{{result={word},vantage=exporter}}" for word in words
+    }
+    assert set(found.values()) == {0.0}
 
 
-def test_probes_and_requests_are_counted() -> None:
-    registry = CollectorRegistry()
-    instruments = Instruments(registry)
-    instruments.add("cf")
-    before = instruments.version
-    instruments.probed("cf", Probe(ProbeResult.REFUSED, at=NOW, duration=0.25))
-    instruments.requested("cf", "watch", "200")
+def test_probes_and_requests_are_counted(exposed: Exposed) -> None:
+    assert counted(exposed)["diego_bbs_probe_duration_seconds_count{vantage=exporter}"] == 0
+    exposed.counts.probed(Probe(ProbeResult.REFUSED, at=NOW, duration=0.25))
+    exposed.counts.requested("watch", "200")
+    exposed.counts.requested("watch", "200")
 
-    found = samples_of(registry)
-    assert found["diego_bbs_probes_total['cf', 'exporter', 'refused']"] == 1
-    assert found["diego_bbs_probe_duration_seconds_sum['cf', 'exporter']"] == 0.25
-    assert found["diego_kubernetes_requests_total['200', 'cf', 'watch']"] == 1
-    assert instruments.version == before + 2
+    found = counted(exposed)
+    assert found["diego_bbs_probes_total{result=refused,vantage=exporter}"] == 1
+    assert found["diego_bbs_probes_total{result=success,vantage=exporter}"] == 0
+    assert found["diego_bbs_probe_duration_seconds_sum{vantage=exporter}"] == 0.25
+    assert found["diego_kubernetes_requests_total{code=200,verb=watch}"] == 2
 
 
-def test_of_a_foundation_that_was_removed_nothing_is_left_and_nothing_comes_back() -> None:
-    registry = CollectorRegistry()
-    instruments = Instruments(registry)
-    for name in ("cf", "other"):
-        instruments.add(name)
-        instruments.requested(name, "list", "200")
-    instruments.remove("cf")
-    instruments.probed("cf", Probe(ProbeResult.SUCCESS, at=NOW))
-    instruments.requested("cf", "list", "200")
+def test_a_probe_is_in_each_bucket_that_is_no_shorter(exposed: Exposed) -> None:
+    for duration in (0.25, 0.26, 11.0):
+        exposed.counts.probed(Probe(ProbeResult.SUCCESS, at=NOW, duration=duration))
+    found = counted(exposed)
+    buckets = [found[f"diego_bbs_probe_duration_seconds_bucket{{le={limit},vantage=exporter}}"] for limit in BUCKETS]
 
-    assert {name for name in samples_of(registry) if "'cf'" in name} == set()
-    assert samples_of(registry)["diego_kubernetes_requests_total['200', 'list', 'other']"] == 1
+    assert dict(zip(BUCKETS, buckets, strict=True)) == {limit: (limit >= 0.25) + (limit >= 0.5) for limit in BUCKETS}
+    assert found["diego_bbs_probe_duration_seconds_bucket{le=+Inf,vantage=exporter}"] == 3
+    assert found["diego_bbs_probe_duration_seconds_count{vantage=exporter}"] == 3

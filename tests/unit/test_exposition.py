@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from exporter.serving.exposition import CachedCollectors, Exposition, Format, accepts_gzip, negotiate
+from exporter.serving.exposition import CachedCollectors, Exposition, accepts_gzip, negotiate
+from exporter.serving.text import Format
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 PROMETHEUS_2 = (
@@ -118,12 +119,12 @@ def a_registry() -> CollectorRegistry:
     return registry
 
 
-def test_each_format_is_what_it_says() -> None:
+async def test_each_format_is_what_it_says() -> None:
     exposition = Exposition(
         CachedCollectors((a_registry(),), key=lambda: 0), CachedCollectors((CollectorRegistry(),), key=lambda: 0)
     )
-    text = exposition.respond()
-    openmetrics = exposition.respond(accept="application/openmetrics-text")
+    text = await exposition.respond()
+    openmetrics = await exposition.respond(accept="application/openmetrics-text")
 
     assert text.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert openmetrics.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -139,9 +140,9 @@ def test_each_format_is_what_it_says() -> None:
         assert not [name for name in samples if name.endswith("_created")]
 
 
-def test_gzip_is_the_same_text() -> None:
+async def test_gzip_is_the_same_text() -> None:
     exposition = Exposition(CachedCollectors((a_registry(),), key=lambda: 0))
-    plain, zipped = exposition.respond(), exposition.respond(accept_encoding="gzip")
+    plain, zipped = await exposition.respond(), await exposition.respond(accept_encoding="gzip")
 
     assert "Content-Encoding" not in plain.headers
     assert zipped.headers["Content-Encoding"] == "gzip"
@@ -149,7 +150,7 @@ def test_gzip_is_the_same_text() -> None:
     assert {each.headers["Vary"] for each in (plain, zipped)} == {"Accept, Accept-Encoding"}
 
 
-def test_the_text_is_made_once_a_change() -> None:
+async def test_the_text_is_made_once_a_change() -> None:
     registry = CollectorRegistry()
     gauge = Gauge("temperature", "Of it.", registry=registry)
     steady, restless = Counting(registry), Counting(CollectorRegistry())
@@ -159,19 +160,19 @@ def test_the_text_is_made_once_a_change() -> None:
         CachedCollectors((restless,), key=lambda: versions["restless"]),
     )
     for _ in range(10):
-        exposition.respond()
-        exposition.respond(accept_encoding="gzip")
+        await exposition.respond()
+        await exposition.respond(accept_encoding="gzip")
         versions["restless"] += 1
     assert (steady.asked, restless.asked) == (1, 10)
 
     gauge.set(7)
     versions["steady"] += 1
-    assert b"temperature 7.0" in exposition.respond().body
-    assert b"temperature 7.0" in gzip.decompress(exposition.respond(accept_encoding="gzip").body)
-    assert b"temperature 7.0" in exposition.respond(accept="application/openmetrics-text").body
+    assert b"temperature 7.0" in (await exposition.respond()).body
+    assert b"temperature 7.0" in gzip.decompress((await exposition.respond(accept_encoding="gzip")).body)
+    assert b"temperature 7.0" in (await exposition.respond(accept="application/openmetrics-text")).body
 
 
-def test_a_collector_that_raises_loses_only_itself() -> None:
+async def test_a_collector_that_raises_loses_only_itself() -> None:
     class Broken(Collector):
         def collect(self) -> Iterator[Any]:
             yield from a_registry().collect()
@@ -180,6 +181,7 @@ def test_a_collector_that_raises_loses_only_itself() -> None:
     registry = CollectorRegistry()
     Gauge("survivor", "Is there.", registry=registry)
 
-    body = Exposition(CachedCollectors((Broken(), registry), key=lambda: 0)).respond().body
+    exposition = Exposition(CachedCollectors((Broken(), registry), key=lambda: 0))
+    body = (await exposition.respond()).body
 
     assert (b"survivor 0.0" in body, b"temperature" in body) == (True, False)

@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from exporter.config.check import validated
 from exporter.config.model import Config, Foundation
@@ -15,10 +14,10 @@ from exporter.fleet import Fleet
 from exporter.foundation.observer import Observer
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import ApiUnreachableError
-from exporter.metrics import Instruments
 from exporter.serving.per_foundation import LONGEST_DELAY
 from tests.support.clocks import LoopClock
-from tests.support.foundations import BBS, Dials, healthy, pod
+from tests.support.exposed import samples_of
+from tests.support.foundations import BBS, Dials, healthy
 from tests.support.inprocess import InProcessWriter
 
 pytestmark = pytest.mark.looptime
@@ -34,13 +33,11 @@ class World:
     def __init__(self, *names: str, dial: Any = None) -> None:
         self.clusters: dict[str, InProcessWriter] = {}
         self.observe: dict[str, Callable[[str, str], None]] = {}
-        self.registry = CollectorRegistry()
         self.fleet = Fleet(
             config(*names),
             connect=self.connect,
             clock=LoopClock(),
             random=Random(1),
-            instruments=Instruments(self.registry),
             dial=dial or Dials(),
         )
 
@@ -61,10 +58,13 @@ class World:
     def names(self) -> list[str]:
         return [observer.foundation.name for observer in self.fleet.observers]
 
-    def counted(self, foundation: str) -> set[str]:
-        """The metrics of which there are series of the foundation."""
-        families = self.registry.collect()
-        return {each.name for each in families if any(s.labels["foundation"] == foundation for s in each.samples)}
+    def counted(self, foundation: str) -> dict[str, float]:
+        """The counted probes and requests of a foundation; empty where nothing of it is exposed."""
+        for text in self.fleet.texts():
+            text.refresh(LoopClock().now())
+        exposed = "".join(part for text in self.fleet.texts() for part in text.texts)
+        own = [line for line in exposed.splitlines() if f'foundation="{foundation}"' in line]
+        return {name: value for name, value in samples_of("\n".join(own) + "\n").items() if "_total" in name}
 
 
 def synced(fleet: Fleet) -> dict[str, bool]:
@@ -149,10 +149,11 @@ async def test_what_is_the_same_in_a_new_config_stays_as_it_is() -> None:
         assert list(after) == ["comes", "stays", "changes"]
         assert after["stays"] is before["stays"]
         assert after["changes"] is not before["changes"]
-        assert (world.counted("goes"), "diego_bbs_probes" in world.counted("changes")) == (set(), True)
+        assert (world.counted("goes"), world.counted("comes") != {}) == ({}, True)
+        assert world.counted("changes")["diego_bbs_probes_total{result=success,vantage=exporter}"] == 2, "it counts on"
 
         world.observe["goes"]("list", "200")
-        assert world.counted("goes") == set(), "what is late to be told is not counted"
+        assert world.counted("goes") == {}, "what is late to be told is not counted"
 
 
 async def test_a_foundation_that_went_is_observed_no_more() -> None:
@@ -178,18 +179,16 @@ async def test_another_remediation_is_no_reason_to_start_anew() -> None:
         assert fleet.observers == (before,)
 
 
-async def test_the_key_changes_with_what_is_shown_by_event_and_by_age() -> None:
+@pytest.mark.parametrize(("count", "spread"), [(2, 1.0), (250, 5.0)])
+async def test_the_probes_of_many_foundations_are_spread_over_their_interval(count: int, spread: float) -> None:
     dials = Dials()
-    world = World("cf", dial=dials)
-    async with world.running() as fleet:
-        await asyncio.sleep(12)
-        key = fleet.key()
-        await asyncio.sleep(1)
-        assert fleet.key() == key, "nothing happened"
+    world = World(*(f"f{number}" for number in range(count)), dial=dials)
+    async with world.running():
+        await asyncio.sleep(9.9)
 
-        world.clusters["cf"].cluster.put("pods", **pod("diego-api", 0))
-        await asyncio.sleep(0.01)
-        assert fleet.key() != key
+        first = dials.times(BBS)
+        assert len(first) == count
+        assert spread * 0.1 < max(first) <= spread + 0.01, "and those of a few come soon"
 
 
 async def test_a_config_may_come_before_the_start() -> None:

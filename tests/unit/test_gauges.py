@@ -1,37 +1,33 @@
 """What the gauges say of a view: pure functions, so each case is a value."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from exporter.foundation.view import Component, FoundationView, Probe, ProbeResult, Reading
-from exporter.gauges import GAUGES, ViewAt, expired
-from exporter.metrics import FoundationCollector, Instruments
+from exporter.gauges import ViewAt, expires
+from exporter.metrics import _GAUGES, FAMILIES
+from tests.support.exposed import Exposed, Observed
 from tests.support.foundations import foundation, pod
 from tests.support.watched_views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
 
+COUNTED = ("diego_bbs_probes", "diego_bbs_probe_duration")
 RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
 
 
 def shown(view: FoundationView, *, now: float = NOW, **changes: Any) -> dict[str, float]:
     """All that is shown of a view, by `name` or `name{labels}`, without the name of the foundation."""
-    look = ViewAt(foundation(**changes), view, now)
-    found = {}
-    for family in FoundationCollector(lambda: [look]).collect():
-        for sample in family.samples:
-            assert sample.labels["foundation"] == "cf"
-            labels = ",".join(f"{key}={value}" for key, value in sample.labels.items() if key != "foundation")
-            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
-    return found
+    exposed = Exposed(Observed(foundation(**changes), view))
+    return {name: value for name, value in exposed.samples(now).items() if not name.startswith(COUNTED)}
 
 
 def test_a_healthy_foundation() -> None:
     assert shown(HEALTHY) == {
-        "diego_foundation_info{profile=cfee-2,namespace=cf}": 1,
+        "diego_foundation_info{namespace=cf,profile=cfee-2}": 1,
         "diego_bbs_tcp_reachable{vantage=exporter}": 1,
         "diego_bbs_last_probe_timestamp_seconds{vantage=exporter}": NOW,
         "diego_bbs_active_leaders": 1,
@@ -61,7 +57,7 @@ def test_a_healthy_foundation() -> None:
 
 def test_of_a_foundation_of_which_nothing_is_known_nothing_is_claimed() -> None:
     assert shown(FoundationView()) == {
-        "diego_foundation_info{profile=cfee-2,namespace=cf}": 1,
+        "diego_foundation_info{namespace=cf,profile=cfee-2}": 1,
         "diego_kubernetes_synced": 0,
     }
 
@@ -74,7 +70,7 @@ def test_what_kubernetes_said_stands_for_the_staleness_and_no_longer() -> None:
     assert last["diego_bbs_active_leaders"] == 1
     assert last["diego_kubernetes_synced"] == 0
     assert set(gone) == {
-        "diego_foundation_info{profile=cfee-2,namespace=cf}",
+        "diego_foundation_info{namespace=cf,profile=cfee-2}",
         "diego_bbs_tcp_reachable{vantage=exporter}",
         "diego_bbs_last_probe_timestamp_seconds{vantage=exporter}",
         "diego_kubernetes_synced",
@@ -238,36 +234,36 @@ def test_the_database_is_shown_where_it_is_known() -> None:
     assert name not in shown(replace(HEALTHY, database=reading(reachable=True, at=NOW - 61)))
 
 
-def test_what_is_shown_changes_by_age_exactly_when_expired_does() -> None:
-    """The text of a scrape is kept as long as `expired` says the same."""
+def test_what_is_shown_changes_by_age_exactly_when_it_expires() -> None:
+    """The text of a foundation is kept until then."""
     bbs, database = reading(reachable=True, at=NOW - 20), reading(reachable=True, at=NOW - 40)
     pods = {"diego-api-0-uid": reading(reachable=True, at=NOW + 9), "diego-api-1-uid": reading(reachable=True)}
     view = replace(HEALTHY, bbs=bbs, database=database, pods=pods, synced_at=NOW + 30)
-    config = foundation()
-    for before, after in [(second - 0.5, second + 0.5) for second in range(130)]:
-        same = expired(ViewAt(config, view, NOW + before)) == expired(ViewAt(config, view, NOW + after))
-        assert same == (shown(view, now=NOW + before) == shown(view, now=NOW + after)), before
+    moment, changes = NOW, []
+    while math.isfinite(moment := expires(ViewAt(foundation(), view, moment))):
+        changes.append(moment - NOW)
+        assert shown(view, now=moment - 0.5) != shown(view, now=moment + 0.5)
+        moment += 0.001
+    assert changes == [20, 40, 60, 69, 90]
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    registry = CollectorRegistry()
-    Instruments(registry)
-    counted = {each.name + ("_total" if each.type == "counter" else "") for each in registry.collect()}
+    names = {each.name + ("_total" if each.kind == "counter" else "") for each in FAMILIES}
     common = {f"diego_exporter_{name}" for name in ("build_info", *RELOAD)}
     rows = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text().splitlines()
     documented = {
         name for row in rows if row.startswith("| `diego_") for name in re.findall(r"`(diego_\w+)`", row.split("|")[1])
     }
 
-    assert documented == {each.name for each in GAUGES} | counted | common
+    assert documented == names | common
 
 
 def test_a_metric_with_a_defect_takes_nothing_else_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def oops(_look: ViewAt) -> Any:
         raise ZeroDivisionError
 
-    broken = [replace(each, samples=oops) if each.name == "diego_api_ready" else each for each in GAUGES]
-    monkeypatch.setattr("exporter.metrics.GAUGES", broken)
+    broken = [(replace(each, samples=oops) if each.name == "diego_api_ready" else each, text) for each, text in _GAUGES]
+    monkeypatch.setattr("exporter.metrics._GAUGES", broken)
 
     assert "diego_api_ready" not in shown(HEALTHY)
     assert shown(HEALTHY)["diego_bbs_active_leaders"] == 1

@@ -84,6 +84,21 @@ async def test_a_watch_continues_from_the_last_bookmark(shelf: Shelf, kubernetes
         assert since == [str(listed), str(listed + 1)]
 
 
+async def test_watches_that_began_together_do_not_end_together_for_ever(kubernetes: InProcessWriter) -> None:
+    asked: list[int] = []
+
+    def note(request: Request) -> None:
+        if request.call == "watch pods":
+            asked.append(int(request.query["timeoutSeconds"][0]))
+
+    kubernetes.mishap = note
+    async with following(kubernetes):
+        await asyncio.sleep(300)
+
+        assert len(set(asked)) > 1
+        assert all(27 <= seconds <= 30 for seconds in asked), asked
+
+
 async def test_an_end_in_time_without_a_bookmark_is_news_as_well(kubernetes: InProcessWriter) -> None:
     async with following(kubernetes, pace=Pace(window=2, silence=5)) as (reflector, _):  # too short for a bookmark
         await asyncio.sleep(10)
