@@ -18,7 +18,7 @@ PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 # Rooms without I/O. Whether a pod may be deleted is decided here, so nearly every branch of theirs must be tested.
 PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py webhook/record/changes.py \
   webhook/record/encoding.py webhook/record/journal.py webhook/record/reasons.py webhook/runbook/guards.py \
-  webhook/runbook/licence.py webhook/runbook/readiness.py webhook/operator/findings.py
+  webhook/runbook/licence.py webhook/runbook/readiness.py exporter/foundation/findings.py
 comma := ,
 empty :=
 

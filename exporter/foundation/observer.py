@@ -80,6 +80,10 @@ class Observer:
             self._view_version = self.version
         return self._view
 
+    async def after(self, version: int) -> int:
+        """Waits until the view has changed after `version`, and returns the version as it is then."""
+        return await self._pulse.after(version)
+
     @property
     def tried(self) -> bool:
         """Whether everything was asked once, with or without success."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 _PACKAGES = {
+    "chromium": "chromium",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "alertmanager": "prometheus-alertmanager",
