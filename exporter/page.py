@@ -6,7 +6,7 @@ from html import escape
 from exporter.clock import ago, utc_text
 from exporter.foundation.summary import Fact, PodLine, Summary, sentence, summarize
 from exporter.gauges import ViewAt
-from exporter.serving.html import badge, cell, document, table
+from exporter.serving.html import SYMBOLS, badge, cell, document, table
 
 _LINKS = {"Metrics": "metrics", "healthy": "-/healthy", "ready": "-/ready"}
 _PODS = ("Pod", "State", "Label", "Listens")
@@ -61,5 +61,6 @@ def _fact(fact: Fact, now: float) -> str:
     when = ""
     if fact.at is not None:
         when = f' <span class="faint">{ago(now - fact.at)}, {utc_text(fact.at)}</span>'
-    mark = badge(fact.text, fact.kind) if fact.kind == "unknown" else escape(fact.text)
-    return f"<dt>{escape(fact.name)}</dt><dd>{mark}{when}</dd>\n"
+    mark = f'<span aria-hidden="true">{SYMBOLS[fact.kind]}</span> ' if fact.kind else ""
+    class_ = f' class="{fact.kind}"' if fact.kind else ""
+    return f"<dt>{escape(fact.name)}</dt><dd{class_}>{mark}{escape(fact.text)}{when}</dd>\n"

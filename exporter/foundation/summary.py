@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.config.model import Foundation
+from exporter.config.names import service_name
 from exporter.foundation import assess
 from exporter.foundation.findings import Finding, findings, listens, state
 from exporter.foundation.view import FoundationView, Reading
@@ -88,7 +89,8 @@ def _names(foundation: Foundation) -> tuple[str, ...]:
 def _facts(view: FoundationView, foundation: Foundation, *, now: float, fresh: bool, error: str) -> Iterable[Fact]:
     address = f"{foundation.bbs.host}:{foundation.bbs.port}"
     yield _probed(f"BBS, probed from here ({address})", view.bbs, foundation, now=now)
-    yield Fact("Service", *(_service(view) if fresh else (UNKNOWN, "unknown")))
+    if service_name(foundation) is not None:  # an address is not looked up, whichever Service routes it
+        yield Fact("Service", *(_service(view) if fresh else (UNKNOWN, "unknown")))
     yield Fact("Cloud Controller", *(_cloud_controller(view, foundation) if fresh else (UNKNOWN, "unknown")))
     if foundation.database is not None:
         yield _probed("Locket's database", view.database, foundation, now=now)

@@ -1,7 +1,7 @@
 """Chromium without a window, driven over the DevTools protocol: what a person sees, and nothing beside it.
 
-    async with browsing(url, user="ann", password="…") as page:
-        await page.until("document.title", "…")
+async with browsing(url, user="ann", password="…") as page:
+    await page.until("document.title", "…")
 """
 
 import asyncio
@@ -122,7 +122,7 @@ class Page:
         size = (await self._call("Page.getLayoutMetrics"))["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": height or size["height"], "scale": 1}
         answer = await self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-        file.write_bytes(base64.b64decode(answer["data"]))
+        file.write_bytes(base64.b64decode(answer["data"]))  # noqa: ASYNC240 - small, and nothing else runs
 
     async def _call(self, method: str, **params: Any) -> Json:
         number = next(self._numbers)
@@ -152,9 +152,7 @@ class Page:
                 self.requests.append(params["request"]["url"])
                 self._later("Fetch.continueRequest", requestId=params["requestId"])
             case "Fetch.authRequired":
-                self._later(
-                    "Fetch.continueWithAuth", requestId=params["requestId"], authChallengeResponse=self._answer
-                )
+                self._later("Fetch.continueWithAuth", requestId=params["requestId"], authChallengeResponse=self._answer)
             case "Runtime.exceptionThrown":
                 self.troubles.append(str(params["exceptionDetails"]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":

@@ -33,7 +33,7 @@ class Events:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._listeners = 0
+        self.listeners = 0
         self._stopped = asyncio.Event()
         self.all = (web.get("/events", self.overview), web.get("/runs/{id}/events", self.run))
 
@@ -58,9 +58,9 @@ class Events:
         return None if found is None else self._board.run(*found, viewer)
 
     async def _stream(self, request: web.Request, pieces: Callable[[], Pieces | None]) -> web.StreamResponse:
-        if self._stopped.is_set() or self._listeners >= MAX_LISTENERS:
+        if self._stopped.is_set() or self.listeners >= MAX_LISTENERS:
             raise web.HTTPServiceUnavailable(text="Too many pages listen.\n", headers={"Retry-After": "30"})
-        self._listeners += 1
+        self.listeners += 1
         response = web.StreamResponse(headers=_HEADERS)
         response.force_close()
         try:
@@ -68,7 +68,7 @@ class Events:
             with suppress(ConnectionError, TimeoutError):
                 await self._send_changes(response, pieces)
         finally:
-            self._listeners -= 1
+            self.listeners -= 1
         return response
 
     async def _send_changes(self, response: web.StreamResponse, pieces: Callable[[], Pieces | None]) -> None:

@@ -14,7 +14,9 @@ from exporter.serving.html import ICON, SYMBOLS, style
 from webhook.status.progress import pod_words, run_kind, run_sentence, run_word, took
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_AGE = re.compile(r'(<span class="faint ago"[^>]*>)[^<]*')
+_AGE = re.compile(r'(<span class="ago"[^>]*>)[^<]*')
+_SAME_DAY = 20 * 3600.0
+"""Seconds within which a time of day names one moment."""
 
 
 @cache
@@ -71,14 +73,15 @@ def _prose(text: str) -> Markup:
 
 
 def _when(moment: datetime, now: datetime) -> Markup:
-    """A moment: how long ago, which the browser keeps counting, and in UTC."""
+    """A moment: how long ago, which the browser keeps counting, and in UTC; the date only where it is not clear."""
+    past = (now - moment).total_seconds()
     return Markup(
-        '<span class="faint ago" data-at="{at}">{ago}</span> <time class="faint" datetime="{iso}">{utc}</time>'
+        '<span class="faint"><span class="ago" data-at="{at}">{ago}</span>, <time datetime="{iso}">{utc}</time></span>'
     ).format(
         at=round(moment.timestamp(), 3),
-        ago=ago((now - moment).total_seconds()),
+        ago=ago(past),
         iso=moment.isoformat(),
-        utc=utc(moment),
+        utc=f"{moment:%H:%M:%S}Z" if past < _SAME_DAY else utc(moment),
     )
 
 

@@ -14,7 +14,7 @@ from webhook.requests.decision import cooldown_end
 from webhook.status.known import Known
 from webhook.status.progress import STEPS
 
-_WATCH = "Nothing. Reload this page, or leave it open, to see how it goes on."
+_WATCH = "Nothing now: wait for the end of the run."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def _repair(known: Known) -> str:
         until = run.approval.requested + timedelta(seconds=known.foundation.remediation.approval_timeout)
         return f"A run has proved it from the Cloud Controller and waits for approval until {utc(until)}."
     if run is not None:
-        return f"A run is in progress: {STEPS[run.step].lower() if run.step else 'it starts'}."
+        doing = STEPS[run.step] if run.step is not None else "It starts"
+        return f"A run is in progress: {doing[0].lower()}{doing[1:]}."
     return _hindered(journal) or _idle(known, journal)
 
 
@@ -88,7 +89,7 @@ def _idle(known: Known, journal: Journal) -> str:
         return "Nothing is restarted: in mode `observe` a run only reports what it would delete."
     cooled = cooldown_end(journal, known.foundation)
     if cooled is not None and known.now < cooled:
-        return f"No run starts before {utc(cooled)}: the cooldown after a restart."
+        return f"No run is in progress; after the last restart none starts before {utc(cooled)} (cooldown)."
     asks = ", after a person has approved" if mode == "approve" else ""
     return f"An alert starts a run{asks}; none is in progress (mode `{mode}`)."
 
@@ -119,7 +120,7 @@ def _you(known: Known) -> str:
     last = known.last_run
     if last is not None and last.outcome is Outcome.FAILED:
         return f"The last run failed. {next_look(last)}"
-    return "Nothing."
+    return "Nothing to do."
 
 
 def _without_journal(known: Known) -> str:

@@ -59,9 +59,13 @@ class Known:
     def asked(self) -> Asked | None:
         """The newest report from inside the Cloud Controller; None where no run on record has asked."""
         runs = self.journal.runs if self.journal is not None else ()
-        return next(
-            (_asked(run, step) for run in reversed(runs) for step in reversed(run.steps) if step.name in _ASKS), None
+        answered = (
+            _asked(run, step)
+            for run in reversed(runs)
+            for step in reversed(run.steps)
+            if step.name in _ASKS and step.detail
         )
+        return next(answered, None)
 
     @property
     def reachable(self) -> bool | None:

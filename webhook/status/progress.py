@@ -86,7 +86,8 @@ def run_sentence(run: Run) -> str:
     if run.outcome is None:
         return f"{STEPS[run.step]}." if run.step else "The run starts."
     if run.outcome is Outcome.RECOVERED:
-        return "The pods were restarted, and every check passed."
+        said = run.detail or "restarted, and every check passed"
+        return f"{said[0].upper()}{said[1:]}."
     return run.cause.sentence if run.cause is not None else run.detail or run.reason
 
 
