@@ -1,25 +1,12 @@
 """The pages in a browser: an incident on a phone, from the first red to the last green, without a reload."""
 
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-from sandbox.sandbox import Sandbox
+from tests.browser.stage import DESK, PHONE, QUICK, open_page
 from tests.support.axe import violations
 from tests.support.browser import Page, browsing
 from tests.support.incidents import boxed, break_it, config, fire
-from tests.support.programs import Server, Webhook, running, serving
-from tests.support.sites import basic, users
-
-APPROVE = {
-    "mode": "approve",
-    "confirm": {"attempts": 2, "interval": "300ms"},
-    "verify": {"attempts": 2, "interval": "500ms", "timeout": "20s"},
-    "cooldown": "1s",
-}
-QUICK: dict[str, Any] = {"bbs": {"interval": "1s", "timeout": "1s"}, "staleness": "2s"}
-PHONE, DESK = 360, 1400
+from tests.support.programs import Server, running
 
 
 async def fits(page: Page) -> None:
@@ -30,22 +17,6 @@ async def fits(page: Page) -> None:
             assert await page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0, width
             assert await violations(page) == [], (width, dark)
     await page.screen(PHONE)
-
-
-@asynccontextmanager
-async def open_page() -> AsyncIterator[tuple[Page, Webhook, Sandbox]]:
-    async with boxed() as box:
-        web = box.directory / "web.yaml"
-        web.write_text(users(ann="pw"))
-        path = box.write_config(config(box, remediation=APPROVE, **QUICK))
-        async with (
-            serving(path, "--web.config.file", str(web), fast=True) as webhook,
-            browsing(user="ann", password="pw") as page,
-        ):
-            webhook.headers = basic("ann", "pw")
-            await page.screen(PHONE)
-            await page.goto(f"{webhook.url}/?zoom=1h")
-            yield page, webhook, box
 
 
 async def test_an_incident_is_watched_approved_and_seen_recovered_on_a_phone() -> None:
