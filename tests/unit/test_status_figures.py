@@ -7,10 +7,10 @@ import pytest
 from tests.support.journals import open_run, run
 from tests.support.moments import NOON, at
 from webhook.record.advice import next_look
-from webhook.record.journal import Approval, Outcome, Step, StepRecord, StepResult
+from webhook.record.journal import Approval, Outcome, PodState, Step, StepRecord, StepResult
 from webhook.record.reasons import RunReason
 from webhook.status.history import GAP, MAX_SPANS, History, Span
-from webhook.status.progress import run_kind, run_sentence, run_word, step_lines
+from webhook.status.progress import pod_words, run_kind, run_sentence, run_word, step_lines, took
 from webhook.status.timeline import ZOOMS, Bar, timeline
 
 HOUR = ZOOMS["1h"]
@@ -103,6 +103,11 @@ def test_how_a_step_ended_is_a_word_and_a_symbol() -> None:
         (line,) = step_lines(open_run(outcome=Outcome.FAILED, steps=(step(Step.RESTART, StepResult(result)),)))
         assert (line.kind, line.took) == (kind, 2)
         assert line.result
+
+
+def test_what_became_of_a_pod_is_said_in_words() -> None:
+    assert len({pod_words(state) for state in PodState}) == len(PodState)
+    assert (took(run()), took(open_run())) == (0.5, None)
 
 
 @pytest.mark.parametrize("reason", list(RunReason))
