@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.config.model import Foundation
 from exporter.foundation.summary import summarize
 from exporter.foundation.view import FoundationView
 from tests.support.statuses import NOW, cf, seen
 from tests.support.views import reading, without
 
 
-def facts(view: FoundationView, **changes: object) -> dict[str, tuple[str, str]]:
-    return {fact.name: (fact.text, fact.kind) for fact in summarize(view, cf(**changes), now=NOW).facts}
+def facts(view: FoundationView, settings: Foundation | None = None) -> dict[str, tuple[str, str]]:
+    return {fact.name: (fact.text, fact.kind) for fact in summarize(view, settings or cf(), now=NOW).facts}
 
 
 def test_a_healthy_foundation_is_good_in_every_part() -> None:
@@ -44,13 +45,13 @@ def test_what_was_not_read_yet_is_no_finding() -> None:
 @pytest.mark.parametrize(("reachable", "kind"), [(True, "good"), (False, "bad"), (None, "unknown")])
 def test_the_database_is_shown_where_it_is_configured(reachable: bool | None, kind: str) -> None:
     probed = replace(reading(reachable), known_at=NOW)
-    found = facts(replace(seen(), database=probed), database={"host": "db", "port": 3306})
+    found = facts(replace(seen(), database=probed), cf(database={"host": "db", "port": 3306}))
     assert found["Locket's database"][1] == kind
     assert "Locket's database" not in facts(seen())
 
 
 def test_a_service_is_only_spoken_of_where_the_host_names_one() -> None:
-    assert "Service" not in facts(seen(), bbs={"host": "10.0.0.9"})
+    assert "Service" not in facts(seen(), cf(bbs={"host": "10.0.0.9"}))
     assert facts(replace(seen(), service=None))["Service"] == ("none was found", "")
 
 
