@@ -121,7 +121,7 @@ class Board:
             "line": self._timeline(name, known, viewer.zoom),
         }
         pieces = {f"{piece}-{name}": render(f"{piece}.html", **values) for piece in ("state", "timeline", "evidence")}
-        if len(self._rendered) > 4 * len(self.names()) + 100:  # of foundations that are not in the config any more
+        if len(self._rendered) > 8 * len(self.names()) + 100:  # of foundations that are not in the config any more
             self._rendered.clear()
         self._rendered[wanted] = (key, pieces)
         return pieces
