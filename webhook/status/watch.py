@@ -10,8 +10,11 @@ from contextlib import suppress
 from functools import partial
 from random import Random
 
+from msgspec.structs import replace
+
 from exporter.clock import Clock
 from exporter.config.model import Config, Foundation
+from exporter.config.remediation import Remediation
 from exporter.foundation import assess
 from exporter.foundation.observer import Observer
 from exporter.foundation.probe import Dialer
@@ -86,6 +89,5 @@ def _build(
 def _watched(foundation: Foundation) -> Foundation:
     """The foundation without its remediation, which is no reason to start again, and probed twice in `staleness`."""
     bbs = foundation.bbs
-    slow = bbs.model_copy(update={"interval": max(bbs.interval, foundation.staleness / 2)})
-    default = Foundation.model_fields["remediation"].default
-    return foundation.model_copy(update={"bbs": slow, "remediation": default})
+    slow = replace(bbs, interval=max(bbs.interval, foundation.staleness / 2))
+    return replace(foundation, bbs=slow, remediation=Remediation())
