@@ -112,6 +112,13 @@ def test_without_a_journal_nothing_is_healthy(lost: bool, trouble: str, kind: st
     assert you in head.you
 
 
+def test_a_moment_at_the_end_of_the_calendar_is_shown_as_it_is() -> None:
+    """Somebody edited the journal."""
+    last = NOON.replace(year=9999, month=12, day=31, hour=23, minute=59)
+    head = headline(known(BROKEN, journal(under_way(approval=Approval(requested=last)))))
+    assert "until 9999-12-31" in head.repair
+
+
 def asked(step: Step, result: StepResult, *, after: float) -> StepRecord:
     return StepRecord(name=step, started=at(after), ended=at(after), result=result, detail="as it is")
 

@@ -1,41 +1,24 @@
-"""What the pages show, in pieces: elements with an id, of which a browser that listens gets those that changed.
+"""What the pages show, in pieces, of which a browser that listens gets those that changed.
 
 A piece is rendered again when something behind it changed, and once in a while because of its age: once for all who
 look at it.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 
 from exporter.clock import Clock, utc_now
 from exporter.foundation.view import FoundationView
 from exporter.kubernetes.api import KubernetesError
-from webhook.http.rendering import render
+from webhook.http.pieces import Pieces, Viewer, foundation_pieces, overview_piece, runs_piece
 from webhook.medic.medic import Medic
 from webhook.medic.medics import Medics
-from webhook.record.advice import next_look
 from webhook.record.errors import JournalError, JournalLostError
 from webhook.record.journal import Journal, Run
-from webhook.status.headline import headline
 from webhook.status.known import Known
-from webhook.status.progress import step_lines
-from webhook.status.timeline import Zoom, timeline
 from webhook.status.watch import Watch
 
 REFRESH = 5.0
 """Seconds after which a piece is rendered again although nothing happened: what it shows has become older."""
-RUNS_SHOWN = 30
-
-Pieces = dict[str, str]
-"""HTML by the id of its element, in the order of the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """For whom pieces are rendered: whether it may act, and which window of the time line it wants."""
-
-    may_act: bool
-    zoom: Zoom
 
 
 class Board:
@@ -94,65 +77,24 @@ class Board:
 
     def overview(self, viewer: Viewer) -> Pieces:
         """The pieces of the page of all foundations."""
-        names = self.names()
-        heads = [(name, headline(self.known(name))) for name in names]
-        order = {kind: rank for rank, kind in enumerate(("bad", "needs", "busy", "unknown", "good"))}
-        heads.sort(key=lambda each: order[each[1].kind])
-        pieces = {"overview": render("overview.html", heads=heads)}
-        for name in names:
+        everything = [self.known(name) for name in self.names()]
+        pieces = overview_piece(everything)
+        for name in self.names():
             pieces |= self._foundation(name, viewer)
-        return pieces | self._runs()
+        runs = [run for known in everything if known.journal is not None for run in known.journal.runs]
+        return pieces | runs_piece(runs, now=utc_now(self._clock), several=len(everything) > 1)
 
     def _foundation(self, name: str, viewer: Viewer) -> Pieces:
         key, wanted = self._key(name), (name, viewer)
         kept = self._rendered.get(wanted)
         if kept is not None and kept[0] == key:
             return kept[1]
-        known = self.known(name)
-        run = known.run
-        values = {
-            "known": known,
-            "now": known.now,
-            "name": name,
-            "run": run,
-            "steps": step_lines(run) if run is not None else (),
-            "head": headline(known),
-            "may_act": viewer.may_act,
-            "line": self._timeline(name, known, viewer.zoom),
-        }
-        pieces = {f"{piece}-{name}": render(f"{piece}.html", **values) for piece in ("state", "timeline", "evidence")}
+        watch = self._watches.get(name)
+        pieces = foundation_pieces(self.known(name), watch.history.spans if watch is not None else (), viewer)
         if len(self._rendered) > 8 * len(self.names()) + 100:  # of foundations that are not in the config any more
             self._rendered.clear()
         self._rendered[wanted] = (key, pieces)
         return pieces
-
-    def _timeline(self, name: str, known: Known, zoom: Zoom) -> object:
-        watch = self._watches.get(name)
-        spans = watch.history.spans if watch is not None else ()
-        runs = known.journal.runs if known.journal is not None else ()
-        return timeline(spans, runs, now=known.now.timestamp(), zoom=zoom)
-
-    def _runs(self) -> Pieces:
-        found = [self.known(name).journal for name in self.names()]
-        runs = sorted((run for journal in found if journal is not None for run in journal.runs), key=_started)
-        shown = runs[::-1][:RUNS_SHOWN]
-        return {"runs": render("runs.html", runs=shown, now=utc_now(self._clock), several=len(found) > 1)}
-
-    def run(self, known: Known, run: Run, viewer: Viewer) -> Pieces:
-        """The pieces of the page of one run."""
-        values = {
-            "known": known,
-            "now": known.now,
-            "run": run,
-            "steps": step_lines(run),
-            "next": next_look(run),
-            "may_act": viewer.may_act,
-        }
-        return {piece: render(f"{piece}.html", **values) for piece in ("run-state", "run-steps", "run-pods")}
-
-
-def _started(run: Run) -> float:
-    return run.started.timestamp()
 
 
 def reason(error: KubernetesError | JournalError | TimeoutError) -> str:

@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from webhook.http.board import Board, Pieces, Viewer
+from webhook.http.board import Board
 from webhook.http.pages import viewer_of
+from webhook.http.pieces import Pieces, Viewer, run_pieces
 from webhook.http.rendering import without_ages
 
 MAX_LISTENERS = 32
@@ -55,7 +56,7 @@ class Events:
 
     def _of_run(self, run_id: str, viewer: Viewer) -> Pieces | None:
         found = self._board.find(run_id)
-        return None if found is None else self._board.run(*found, viewer)
+        return None if found is None else run_pieces(*found, viewer)
 
     async def _stream(self, request: web.Request, pieces: Callable[[], Pieces | None]) -> web.StreamResponse:
         if self._stopped.is_set() or self.listeners >= MAX_LISTENERS:

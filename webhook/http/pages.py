@@ -5,7 +5,8 @@ from aiohttp import web
 from exporter.clock import Clock, utc_now
 from exporter.serving.access import PERSON
 from exporter.serving.html import respond
-from webhook.http.board import Board, Pieces, Viewer
+from webhook.http.board import Board
+from webhook.http.pieces import Pieces, Viewer, run_pieces
 from webhook.http.rendering import render, script
 from webhook.status.timeline import DEFAULT_ZOOM, ZOOMS
 
@@ -33,7 +34,7 @@ class Pages:
         if found is None:
             raise web.HTTPNotFound(text="There is no such run on record.\n")
         known, run = found
-        pieces = self._board.run(known, run, viewer_of(request))
+        pieces = run_pieces(known, run, viewer_of(request))
         return self._page("run.html", pieces, request, events=f"{run.id}/events", run=run, root="../")
 
     def _page(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from exporter.clock import utc
 from exporter.foundation.summary import sentence
 from webhook.record.advice import next_look
-from webhook.record.journal import Journal, Outcome, Run
+from webhook.record.journal import Journal, Outcome, Run, later
 from webhook.requests.decision import cooldown_end
 from webhook.status.known import Known
 from webhook.status.progress import STEPS
@@ -60,7 +60,7 @@ def _repair(known: Known) -> str:
     if journal is None:
         return f"Every request is refused: {known.trouble or 'the journal was not read yet'}."
     if run is not None and run.approval is not None and run.approval.at is None:
-        until = run.approval.requested + timedelta(seconds=known.foundation.remediation.approval_timeout)
+        until = later(run.approval.requested, timedelta(seconds=known.foundation.remediation.approval_timeout))
         return f"A run has proved it from the Cloud Controller and waits for approval until {utc(until)}."
     if run is not None:
         doing = STEPS[run.step] if run.step is not None else "It starts"
