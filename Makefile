@@ -18,11 +18,13 @@ PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 # Rooms without I/O. Whether a pod may be deleted is decided here, so nearly every branch of theirs must be tested.
 PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py webhook/record/changes.py \
   webhook/record/encoding.py webhook/record/journal.py webhook/record/reasons.py webhook/runbook/guards.py \
-  webhook/runbook/licence.py webhook/runbook/readiness.py webhook/operator/findings.py
+  webhook/runbook/licence.py webhook/runbook/readiness.py exporter/foundation/findings.py exporter/foundation/summary.py \
+  webhook/status/headline.py webhook/status/history.py webhook/status/known.py webhook/status/progress.py \
+  webhook/status/timeline.py webhook/record/advice.py webhook/http/forms.py
 comma := ,
 empty :=
 
-.PHONY: install demo docs bench test test-fast test-cluster coverage check format simulate simulate-ci fuzz soak mutants lock build
+.PHONY: install demo docs bench test test-fast test-cluster coverage check format screenshots simulate simulate-ci fuzz soak mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -87,6 +89,11 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The images of docs/status-page.md, of a real incident in the sandbox.
+screenshots: install
+	$(call require,chromium,chromium)
+	$(BIN)/python -m tests.browser
 
 # Random incidents in virtual time: docs/safety.md. A violation is printed with the command that replays it.
 SEEDS ?= 0-999

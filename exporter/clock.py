@@ -74,3 +74,17 @@ def from_rfc3339(text: str) -> float:
 def utc(moment: datetime) -> str:
     """A moment in UTC as people read it: `2026-01-31 03:04:05Z`."""
     return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def utc_text(moment: float) -> str:
+    """As `utc`, of seconds since the epoch."""
+    return utc(datetime.fromtimestamp(moment, UTC))
+
+
+def ago(seconds: float) -> str:
+    """How long ago a moment was, as people say it: in the largest unit that is full, and rounded down."""
+    seconds = max(0.0, seconds)
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

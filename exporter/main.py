@@ -17,6 +17,7 @@ from exporter.page import render
 from exporter.serving import program
 from exporter.serving.access import Access
 from exporter.serving.exposition import Exposition
+from exporter.serving.html import respond
 
 NAME = "diego-exporter"
 
@@ -45,9 +46,9 @@ class Exporter:
     def unhealthy(self) -> str | None:
         return None  # a foundation whose observer crashes is stale in the metrics; a restart would blind all others
 
-    def page(self) -> str:
+    def page(self, _request: web.Request) -> web.Response:
         rows = zip(self._fleet.looks(), self._fleet.observers, strict=True)
-        return render((look, str(observer.error or "")) for look, observer in rows)
+        return respond(render((look, str(observer.error or "")) for look, observer in rows))
 
     def apply(self, config: Config) -> None:
         self._fleet.apply(config)

@@ -1,64 +1,66 @@
-"""The exporter's landing page: the foundations with what is known of each, and where to go from here."""
+"""The exporter's page: each foundation in a sentence, with what it rests on, and where to go from here."""
 
 from collections.abc import Iterable
+from html import escape
 
-from exporter.foundation import assess
-from exporter.foundation.view import Component
+from exporter.clock import ago, utc_text
+from exporter.foundation.summary import Fact, PodLine, Summary, sentence, summarize
 from exporter.gauges import ViewAt
-from exporter.serving.html import cell, document, table
+from exporter.serving.html import SYMBOLS, badge, cell, document, table
 
-_HEADINGS = (
-    "Foundation",
-    "Profile",
-    "Namespace",
-    "BBS",
-    "Active",
-    "Serving",
-    "diego-api ready",
-    "Cloud Controller ready",
-    "Kubernetes",
-)
+_LINKS = {"Metrics": "metrics", "healthy": "-/healthy", "ready": "-/ready"}
+_PODS = ("Pod", "State", "Label", "Listens")
 
 
-def render(rows: Iterable[tuple[ViewAt, str]]) -> str:
+def render(looks: Iterable[tuple[ViewAt, str]]) -> str:
     """The page, from each foundation as it is seen, with what is wrong between us and its API server."""
-    return document("diego-exporter", table(_HEADINGS, (_row(look, error) for look, error in rows)))
+    cards = "".join(_card(look, error) for look, error in looks)
+    hint = '<p class="faint">This page shows one moment. Reload it for the next.</p>\n'
+    return document("diego-exporter", cards + hint, links=_LINKS)
 
 
-def _row(look: ViewAt, error: str) -> tuple[str, ...]:
-    foundation, view = look.foundation, look.view
-    reachable = assess.bbs_reachable(view, foundation, now=look.now)
-    last = view.bbs.last.result.value if view.bbs.last else "not probed yet"
-    leaders = len(assess.leaders(view, foundation)) if look.diego_api is not None else None
-    serving = assess.serving(view, foundation, now=look.now).count if look.diego_api is not None else None
+def _card(look: ViewAt, error: str) -> str:
+    foundation = look.foundation
+    seen = summarize(look.view, foundation, now=look.now, error=error)
+    kind, word = _judged(seen)
+    name = escape(foundation.name)
+    found = "".join(f"<li><strong>{escape(each.name)}</strong>: {escape(each.text)}</li>\n" for each in seen.findings)
+    pods = table("diego-api pods", _PODS, map(_pod, seen.pods)) if seen.pods else ""
+    facts = "".join(_fact(fact, look.now) for fact in seen.facts)
+    return f"""<section class="card state {kind}" aria-labelledby="{name}">
+<div class="title"><h2 id="{name}">{name}</h2>{badge(word, kind)}</div>
+<p class="sentence">{escape(sentence(seen.reachable))}</p>
+{f"<ul>{found}</ul>" if found else ""}
+{pods}<dl class="facts">
+<dt>Profile, namespace</dt><dd>{escape(foundation.profile)}, {escape(foundation.namespace)}</dd>
+{facts}</dl>
+</section>
+"""
+
+
+def _judged(seen: Summary) -> tuple[str, str]:
+    if seen.reachable is None:
+        return "unknown", "unknown"
+    if not seen.reachable:
+        return "bad", "broken"
+    if not seen.fresh:
+        return "unknown", "reachable, the rest unknown"
+    return ("needs", "degraded") if seen.findings else ("good", "healthy")
+
+
+def _pod(pod: PodLine) -> tuple[str, ...]:
     return (
-        cell(foundation.name),
-        cell(foundation.profile),
-        cell(foundation.namespace),
-        _judged(f"{_word(reachable)} ({last})", reachable),
-        _counted(leaders),
-        _counted(serving if foundation.diego_api.probe_pods else None),
-        _ready(look.diego_api, foundation.diego_api.min_ready),
-        _ready(look.cloud_controller, None),
-        _judged("in sync" if view.synced else error or "not read yet", view.synced or None),
+        cell(pod.name, heads=True),
+        cell(pod.state, pod.state_kind),
+        cell(pod.label),
+        cell(pod.listens, pod.listens_kind),
     )
 
 
-def _word(reachable: bool | None) -> str:
-    return {True: "reachable", False: "unreachable", None: "unknown"}[reachable]
-
-
-def _counted(count: int | None) -> str:
-    return _judged("unknown" if count is None else str(count), None if count is None else count == 1)
-
-
-def _ready(found: tuple[Component, ...] | None, min_ready: int | None) -> str:
-    if found is None:
-        return _judged("unknown", None)
-    ready = sum(len(component.ready) for component in found)
-    desired = sum(component.desired for component in found)
-    return _judged(f"{ready} of {desired}", ready >= assess.pods_needed(found, min_ready) > 0)
-
-
-def _judged(text: str, good: bool | None) -> str:
-    return cell(text, {True: "good", False: "bad", None: "unknown"}[good])
+def _fact(fact: Fact, now: float) -> str:
+    when = ""
+    if fact.at is not None:
+        when = f' <span class="faint">{ago(now - fact.at)}, {utc_text(fact.at)}</span>'
+    mark = f'<span aria-hidden="true">{SYMBOLS[fact.kind]}</span> ' if fact.kind else ""
+    class_ = f' class="{fact.kind}"' if fact.kind else ""
+    return f"<dt>{escape(fact.name)}</dt><dd{class_}>{mark}{escape(fact.text)}{when}</dd>\n"

@@ -16,7 +16,7 @@ from typing import Any
 from exporter.clock import SystemClock
 from sandbox.demo.children import ChildDiedError
 from sandbox.demo.incident import RECOVERY_DEADLINE, Observer, break_and_recover
-from sandbox.demo.stage import Stage, StartError
+from sandbox.demo.stage import USER, Stage, StartError
 from sandbox.demo.timeline import Timeline
 
 INTERRUPTED = 130
@@ -115,7 +115,8 @@ async def _run(*, once: bool, report: Path | None, real: bool | None) -> int:
 def _introduce(stage: Stage) -> None:
     _say(f"\n  Kubernetes API  {stage.box.url}  (kubeconfig: {stage.box.kubeconfig})")
     _say(f"  exporter        {stage.exporter}/metrics")
-    _say(f"  webhook         {stage.webhook}/  (bearer token: {stage.token_file})")
+    _say(f"  webhook         {stage.webhook}/alerts  (bearer token: {stage.token_file})")
+    _say(f"  status page     {stage.webhook}/  (user {USER}, password {stage.password})")
     for name, url in stage.sender.addresses.items():
         _say(f"  {name:<15} {url}")
     _say(f"  control         {stage.control.url}")

@@ -47,7 +47,7 @@ class Observer:
         self._dial = dial
         self._probed = probed
         self._spread = spread
-        self._changes = 0
+        self._changes = Pulse()
         self._kubernetes = Pulse()
         self._bbs = Reading()
         self._database = Reading()
@@ -76,7 +76,7 @@ class Observer:
     @property
     def version(self) -> int:
         """Counts the changes of the view."""
-        return self._changes
+        return self._changes.count
 
     @property
     def view(self) -> FoundationView:
@@ -85,6 +85,10 @@ class Observer:
             self._view = self._build()
             self._view_version = self.version
         return self._view
+
+    async def after(self, version: int) -> int:
+        """Waits until the view has changed after `version`, and returns the version as it is then."""
+        return await self._changes.after(version)
 
     @property
     def tried(self) -> bool:
@@ -152,15 +156,15 @@ class Observer:
             level = logging.INFO if reached else logging.WARNING
             self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
         self._probed(answer)
-        self._changes += 1
+        self._changes()
 
     def _record_database(self, answer: Probe) -> None:
         self._database = assess.read(self._database, answer, no_ready_endpoint=False)
-        self._changes += 1
+        self._changes()
 
     def _record_pod(self, key: tuple[str, str], answer: Probe) -> None:
         self._pods[key] = assess.read(self._pods.get(key, Reading()), answer, no_ready_endpoint=False)
-        self._changes += 1
+        self._changes()
 
     def _build(self) -> FoundationView:
         found = {each.name: each.component for each in self._components if each.component is not None}
@@ -179,7 +183,7 @@ class Observer:
         )
 
     def _kubernetes_changed(self) -> None:
-        self._changes += 1
+        self._changes()
         self._kubernetes()
         watches = (*self._components, *self._routes)
         synced, error = all(each.synced for each in watches), self.error

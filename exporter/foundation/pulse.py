@@ -8,16 +8,18 @@ class Pulse:
 
     def __init__(self) -> None:
         self.count = 0
-        self._next = asyncio.Event()
+        self._next: asyncio.Event | None = None  # made by who waits: most changes are waited for by nobody
 
     def __call__(self) -> None:
         """Something changed."""
         self.count += 1
-        event, self._next = self._next, asyncio.Event()
-        event.set()
+        event, self._next = self._next, None
+        if event is not None:
+            event.set()
 
     async def after(self, count: int) -> int:
         """Waits until there was a change after `count`, and returns the count as it is then."""
         while self.count <= count:
+            self._next = self._next or asyncio.Event()
             await self._next.wait()
         return self.count

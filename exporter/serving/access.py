@@ -3,11 +3,13 @@
 Both are judged by the files as they are now, and a client certificate by what this connection has shown.
 """
 
+import hashlib
 import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final, Protocol
 
 from aiohttp import hdrs, web
@@ -15,8 +17,8 @@ from aiohttp.typedefs import Handler
 
 from exporter.serving.address import Address, names_loopback
 from exporter.serving.live_web_config import LiveWebConfig, Loaded
-from exporter.serving.passwords import Passwords, TooManyPasswordsError
-from exporter.serving.tls import client_is_allowed
+from exporter.serving.passwords import Passwords, TooManyPasswordsError, user_of
+from exporter.serving.tls import certificate_name, client_is_allowed
 from exporter.serving.web_config import WebConfig
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,10 @@ _UNPROTECTED: Final = (
     "without webhook.bearer_token_file, or a web config with users or verified client certificates, "
     "it listens on loopback only, not on {}"
 )
+
+
+PERSON: Final = web.RequestKey("person", str)
+"""The user, or the name of the client certificate, that a request has shown. A bearer token names nobody."""
 
 
 class UnprotectedError(Exception):
@@ -68,6 +74,13 @@ class Access:
     def authenticates(self) -> bool:
         """Whether the web config, as it is now, lets in none but those who have shown who they are."""
         return self._web.current().config.authenticates
+
+    def secret(self) -> bytes:
+        """A key that this server and its replicas share, and nobody else has: of the web config's own secrets."""
+        config = self._web.current().config
+        key_file = config.tls_server_config.key_file
+        secrets = repr(sorted(config.basic_auth_users.items())).encode()
+        return hashlib.sha256(secrets + (b"" if key_file is None else Path(key_file).read_bytes())).digest()
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the context to listen with, which follows the files; None where the web config has no TLS."""
@@ -120,7 +133,12 @@ class Access:
         if not client_is_allowed(config.tls_server_config, request.get_extra_info("peercert")):
             return _answer(HTTPStatus.FORBIDDEN, "the client's certificate has no allowed name")
         if config.basic_auth_users:
-            return await self._refuse_user(given, config)
+            refusal = await self._refuse_user(given, config)
+            if refusal is None:
+                request[PERSON] = user_of(given)
+            return refusal
+        if config.authenticates:
+            request[PERSON] = certificate_name(request.get_extra_info("peercert"))
         return self._refuse_stranger(request) if identify and not config.authenticates else None
 
     async def _refuse_user(self, given: str, config: WebConfig) -> web.Response | None:

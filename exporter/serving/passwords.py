@@ -69,6 +69,12 @@ def _fits(password: bytes, hashed: bytes) -> bool:
     return bcrypt.checkpw(password, hashed)
 
 
+def user_of(header: str) -> str:
+    """The user that an Authorization header names; whether the password fits is another question."""
+    given = _basic_auth(header)
+    return given[0] if given is not None else ""
+
+
 def _basic_auth(header: str) -> tuple[str, bytes] | None:
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":

@@ -51,8 +51,8 @@ class Daemon(Protocol):
     def unhealthy(self) -> str | None:
         """Why only a restart of the process may help; None while it works."""
 
-    def page(self) -> str:
-        """The HTML of the landing page."""
+    def page(self, request: web.Request) -> web.Response:
+        """The landing page."""
 
     def apply(self, config: Config) -> None:
         """Continue with this config. Raises ConfigError for what it cannot use, and changes nothing then."""
@@ -93,8 +93,8 @@ def application(daemon: Daemon, *, reload: Callable[[], Awaitable[str | None]]) 
             return web.Response(status=500, text=f"The config was not reloaded:\n{problems}\n")
         return web.Response(text="The config was reloaded.\n")
 
-    async def page(_request: web.Request) -> web.Response:
-        return web.Response(text=daemon.page(), content_type="text/html")
+    async def page(request: web.Request) -> web.Response:
+        return daemon.page(request)
 
     app = web.Application(middlewares=[watch_request, *daemon.middlewares], client_max_size=LARGEST_BODY)
     app.add_routes(

@@ -60,6 +60,14 @@ def client_is_allowed(config: TlsServerConfig, certificate: dict[str, Any] | Non
     return not names.isdisjoint(config.client_allowed_sans)
 
 
+def certificate_name(certificate: dict[str, Any] | None) -> str:
+    """The name of a verified client certificate: its common name, else the first of its alternative names."""
+    shown = certificate or {}
+    common = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
+    names = common + [value for _, value in shown.get("subjectAltName", ())]
+    return str(names[0]) if names else ""
+
+
 def _load_certificate(context: ssl.SSLContext, *, cert: str, key: str) -> None:
     scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load("cert_file", cert, lambda: scratch.load_verify_locations(cert))

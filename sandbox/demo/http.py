@@ -14,8 +14,10 @@ TIMEOUT = aiohttp.ClientTimeout(total=3)
 class Client:
     """Questions that have an answer or None: a program that is not up yet is no error here."""
 
-    def __init__(self, token_file: Path) -> None:
+    def __init__(self, token_file: Path, *, user: str, password: str) -> None:
+        """The token is for notifications; the user, of the webhook's web config, for all that is read."""
         self._token_file = token_file
+        self._login = {"Authorization": aiohttp.BasicAuth(user, password).encode()}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -29,15 +31,15 @@ class Client:
             await self._session.close()
 
     async def text(self, url: str) -> str | None:
-        """The body of a 200, without credentials."""
-        return await self._request("GET", url, authorized=False)
+        """The body of a 200."""
+        return await self._request("GET", url)
 
     async def ok(self, url: str) -> bool:
         return await self.text(url) is not None
 
     async def json(self, url: str) -> Any:
-        """The JSON of a 200, asked for with the webhook's token."""
-        text = await self._request("GET", url, authorized=True)
+        """The JSON of a 200."""
+        text = await self._request("GET", url)
         return None if text is None else json.loads(text)
 
     async def post(self, url: str, body: object) -> int | None:
@@ -49,11 +51,10 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
 
-    async def _request(self, method: str, url: str, *, authorized: bool) -> str | None:
+    async def _request(self, method: str, url: str) -> str | None:
         assert self._session is not None  # noqa: S101 - used inside its `async with`
-        headers = self._authorization() if authorized else {}
         try:
-            async with self._session.request(method, url, headers=headers) as response:
+            async with self._session.request(method, url, headers=self._login) as response:
                 text = await response.text()
                 return text if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -70,6 +70,8 @@ class RealSender:
         exporter: str,
         webhook: str,
         token_file: Path,
+        user: str,
+        password: str,
     ) -> None:
         self._programs = programs
         self._client = client
@@ -80,6 +82,7 @@ class RealSender:
         self._exporter = exporter
         self._webhook = webhook
         self._token_file = token_file
+        self._login = {"basic_auth": {"username": user, "password": password}}
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -132,8 +135,11 @@ class RealSender:
             "rule_files": [str(rules)],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [self._alertmanager]}]}]},
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [url.removeprefix("http://")]}]}
-                for job, url in (("diego-exporter", self._exporter), ("diego-webhook", self._webhook))
+                {"job_name": job, "static_configs": [{"targets": [url.removeprefix("http://")]}]} | login
+                for job, url, login in (
+                    ("diego-exporter", self._exporter, {}),
+                    ("diego-webhook", self._webhook, self._login),
+                )
             ],
         }
 

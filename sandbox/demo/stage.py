@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import bcrypt
+
 from sandbox.control import Control
 from sandbox.demo.children import Children
 from sandbox.demo.http import Client, sample
@@ -17,6 +19,10 @@ from sandbox.sandbox import Sandbox, free_port
 EXPORTER_PORT, WEBHOOK_PORT = 10889, 10890
 START_DEADLINE = 60.0
 """Seconds until everything must be up."""
+
+
+USER = "demo"
+"""Who logs in to the webhook's status page."""
 
 
 class StartError(Exception):
@@ -37,7 +43,10 @@ class Stage:
         self.token_file = self.box.directory / "token"
         self.token_file.write_text(secrets.token_urlsafe(24))
         self.token_file.chmod(0o600)
-        self.client = Client(self.token_file)
+        self.password = secrets.token_urlsafe(9)
+        self.web_config_file = self.box.directory / "web.yaml"
+        self.web_config_file.write_text(f"basic_auth_users: {{{USER}: {_hashed(self.password)}}}\n")
+        self.client = Client(self.token_file, user=USER, password=self.password)
         self.control = Control(self.box)
         self.config_file = self.box.write_config(self._config())
         node = self.box.addresses.node
@@ -114,15 +123,21 @@ class Stage:
             exporter=self.exporter,
             webhook=self.webhook,
             token_file=self.token_file,
+            user=USER,
+            password=self.password,
         )
 
     async def _start_programs(self) -> None:
-        programs = (("diego-exporter", "exporter.main", self.exporter), ("diego-webhook", "webhook.main", self.webhook))
-        for name, module, url in programs:
+        login = f"--web.config.file={self.web_config_file}"
+        programs = (
+            ("diego-exporter", "exporter.main", self.exporter, ()),
+            ("diego-webhook", "webhook.main", self.webhook, (login,)),
+        )
+        for name, module, url, more in programs:
             address = url.removeprefix("http://")
-            flags = (f"--config.file={self.config_file}", f"--web.listen-address={address}")
+            flags = (f"--config.file={self.config_file}", f"--web.listen-address={address}", *more)
             await self.children.start(name, (sys.executable, "-m", module, *flags))
-        for name, _, url in programs:
+        for name, _, url, _ in programs:
             await self.until(lambda url=url: self.client.ok(f"{url}/-/ready"), name=name)  # type: ignore[misc]
 
         async def reachable() -> bool:
@@ -132,3 +147,8 @@ class Stage:
         await self.sender.start()
         self._stack.push_async_callback(self.sender.stop)
         await self.until(self.sender.ready, name=self.sender.name)
+
+
+def _hashed(password: str) -> str:
+    """As a web config has it; the lowest cost that it allows, for a password of an hour."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()

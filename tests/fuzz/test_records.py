@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import event, given, note
 from prometheus_client import CollectorRegistry
 
+from exporter.foundation.view import FoundationView
 from exporter.kubernetes.api import KubernetesError
 from exporter.serving import text
 from tests.support import version_1
@@ -21,7 +22,7 @@ from tests.support.journals import FULL, open_run
 from tests.support.leases import a_lock, trusted
 from tests.support.moments import NOON, at, firing, person, resolved
 from tests.support.stores import a_store, noting
-from webhook.http.page import render
+from webhook.http.pieces import Viewer, foundation_pieces, overview_piece, run_pieces, runs_piece
 from webhook.metrics import JournalCollector
 from webhook.operator.report import history_lines, run_lines
 from webhook.record import changes
@@ -32,6 +33,8 @@ from webhook.record.lease import JOURNAL_UID, Held
 from webhook.record.public import public_run
 from webhook.requests.alerts import request_as_alerts
 from webhook.requests.decision import begin, decide, left_wanted, reconsider, request_as_person
+from webhook.status.known import Known
+from webhook.status.timeline import ZOOMS
 
 WINDOW = timedelta(hours=6)
 CF = foundation(remediation={"mode": "auto"})
@@ -90,10 +93,22 @@ def worked_with(journal: Journal) -> None:
         msgspec.json.encode(public_run(run))
         "\n".join(run_lines(run)).encode()
     "\n".join(history_lines(journal)).encode()
-    render([CF], {"cf": journal}).encode()
+    shown(journal)
     registry = CollectorRegistry()
     registry.register(JournalCollector(foundations=lambda: [CF], journals=lambda: {"cf": journal}))
     assert "diego_remediation_mode" in text.encode(registry.collect(), text.Format.TEXT)
+
+
+def shown(journal: Journal) -> None:
+    """The status page, whole."""
+    known = Known(foundation=CF, view=FoundationView(), now=NOON, journal=journal)
+    for zoom in ZOOMS.values():
+        viewer = Viewer(may_act=True, zoom=zoom)
+        pieces = overview_piece([known]) | foundation_pieces(known, (), viewer)
+        pieces |= runs_piece(journal.runs, now=NOON, several=False)
+        for run in journal.runs:
+            pieces |= run_pieces(known, run, viewer)
+        "".join(pieces.values()).encode()
 
 
 @given(randoms)

@@ -58,6 +58,7 @@ def test_the_wheel_has_the_types_and_the_alerts_and_nothing_of_the_tests(wheel: 
     expected = {
         *("exporter/py.typed", "webhook/py.typed", "sandbox/py.typed"),
         *("sandbox/alerts/diego-medic.rules.yml", "sandbox/alerts/alertmanager.yml"),
+        *("exporter/serving/style.css", "webhook/http/templates/index.html", "webhook/http/templates/live.js"),
     }
     assert expected <= names
     assert {name.split("/")[0] for name in names} == {

@@ -90,6 +90,20 @@ async def test_client_certificates_are_verified(tmp_path: Path) -> None:
             await site.status(ssl=trusting(authority, *stranger.issue("mallory")))
 
 
+async def test_who_has_shown_a_certificate_is_known_by_its_name(tmp_path: Path) -> None:
+    """And a user's password, where there is one, names the person."""
+    authority = Authority(tmp_path)
+    authority.issue("server")
+    ann = trusting(authority, *authority.issue("ann"))
+    async with serving(tmp_path, MUTUAL) as site:
+        assert await (await site.get("/who", ssl=ann)).text() == "ann"
+        assert len(site.access.secret()) == 32
+        site.file.write_text(MUTUAL + users(bob="swordfish"))
+        assert await (await site.get("/who", ssl=ann, headers=basic("bob", "swordfish"))).text() == "bob"
+    async with serving(tmp_path, TLS) as site:
+        assert await (await site.get("/who", ssl=trusting(authority))).text() == ""
+
+
 async def test_an_authority_that_was_replaced_is_trusted_no_more(tmp_path: Path) -> None:
     """A live context only ever learns authorities; a new one forgets."""
     authority, old, new = Authority(tmp_path), Authority(tmp_path, "old"), Authority(tmp_path, "new")

@@ -69,7 +69,7 @@ async def test_a_page_tells_what_is_known(config: Path) -> None:
         status, text = await exporter.get("/")
 
         assert status == 200
-        assert "reachable (success)" in text
+        assert "The BBS is reachable." in text
         assert 'href="metrics"' in text
 
 

@@ -13,6 +13,7 @@ _AIOHTTP = {"aiohappyeyeballs", "aiohttp", "aiosignal", "attr", "frozenlist", "i
 _CONFIG = {"msgspec", "yaml"}
 _CLIENT = _AIOHTTP | _CONFIG
 _SERVER = _CLIENT | {"prometheus_client"}
+_TEMPLATES = {"jinja2", "markupsafe"}
 _LIBRARY = {"kubernetes_asyncio", "six", "urllib3"}
 
 _DEAR = {"ctypes", "multiprocessing", "pydoc", "unittest", "xml"}
@@ -44,7 +45,7 @@ def packages(modules: set[str]) -> set[str]:
     ("module", "expected"),
     [
         ("exporter.main", _SERVER),
-        ("webhook.main", _SERVER),
+        ("webhook.main", _SERVER | _TEMPLATES),
         ("webhook.operator.execute", _CLIENT),
         ("webhook.operator.cli", set()),
         ("exporter.config.load", _CONFIG),

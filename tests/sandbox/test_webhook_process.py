@@ -158,7 +158,7 @@ async def test_it_starts_while_the_api_server_is_away() -> None:
             found = await webhook.metrics()
             assert "diego_remediation_run_in_progress{foundation=cf}" not in found
             assert (await webhook.get("/"))[0] == 200
-            assert "the journal cannot be read" in (await webhook.get("/"))[1]
+            assert "journal not readable" in (await webhook.get("/"))[1]
             box.fault("api-start")
             await webhook.until_metrics({"diego_webhook_leader{foundation=cf}": 1})
             await fire(webhook)

@@ -13,6 +13,7 @@ from exporter.config.model import Config
 from exporter.serving.access import Access
 from exporter.serving.address import Address
 from exporter.serving.exposition import CachedCollectors, Exposition
+from exporter.serving.html import respond
 from exporter.serving.server import Daemon, Server, application
 
 ANYWHERE = Address("127.0.0.1", 0)
@@ -45,8 +46,8 @@ class FakeDaemon:
         self.reloads += 1
         return self.problems
 
-    def page(self) -> str:
-        return "<!DOCTYPE html><title>diego-test</title>"
+    def page(self, _request: web.Request) -> web.Response:
+        return respond("<!DOCTYPE html><title>diego-test</title>")
 
     def apply(self, config: Config) -> None:
         raise NotImplementedError

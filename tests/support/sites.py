@@ -10,7 +10,7 @@ import aiohttp
 import bcrypt
 from aiohttp import web
 
-from exporter.serving.access import Access
+from exporter.serving.access import PERSON, Access
 from tests.support.certificates import Authority
 
 
@@ -69,9 +69,13 @@ async def serving(
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello\n")
 
+    async def who(request: web.Request) -> web.Response:
+        return web.Response(text=request.get(PERSON, ""))
+
     app = web.Application(middlewares=[access.middleware])
     for path in ("/metrics", "/-/healthy", "/-/ready"):
         app.router.add_get(path, hello)
+    app.router.add_get("/who", who)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     try:

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 _PACKAGES = {
+    "chromium": "chromium",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
 }
+
+_ALIKE = {"chromium": ("chromium-browser", "google-chrome")}
 
 
 def need(tool: str) -> Path:
@@ -19,9 +22,9 @@ def need(tool: str) -> Path:
 
     Debian calls some programs `prometheus-alertmanager` where their authors say `alertmanager`: either will do.
     """
-    found = shutil.which(tool) or shutil.which(f"prometheus-{tool}")
-    if found:
-        return Path(found)
+    for name in (tool, f"prometheus-{tool}", *_ALIKE.get(tool, ())):
+        if found := shutil.which(name):
+            return Path(found)
     reason = f"{tool} is not installed (on Debian: apt-get install {_PACKAGES.get(tool, tool)})"
     if os.environ.get("DIEGO_MEDIC_REQUIRE_TOOLS") == "1":
         pytest.fail(reason, pytrace=False)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from exporter.serving.access import Access, UnprotectedError
+from exporter.serving.access import PERSON, Access, UnprotectedError
 from exporter.serving.address import Address, parse_address
 from tests.support.daemons import FakeDaemon, served
 from tests.support.sites import Seconds, basic, users
@@ -138,3 +138,38 @@ async def test_users_cannot_be_taken_away_where_nothing_else_protects(
         assert await status(session, **basic("alice", "swordfish")) == 200
         assert await status(session) == 401
     assert "it listens on loopback only" in vars(caplog.records[-1])["problem"]
+
+
+async def test_who_asks_is_known_by_the_user_and_not_by_the_token(tmp_path: Path) -> None:
+    async def who(request: web.Request) -> web.Response:
+        return web.json_response(request.get(PERSON))
+
+    (tmp_path / "web.yaml").write_text(users(alice="swordfish"))
+    access = Access(str(tmp_path / "web.yaml"), identify=True, token=FixedToken(), monotonic=Seconds())
+    access.listen(PUBLIC)
+    daemon = FakeDaemon(routes=[web.get("/who", who)], middlewares=[access.middleware])
+    async with served(daemon) as session:
+        for headers, person in ((basic("alice", "swordfish"), "alice"), ({"Authorization": "Bearer token"}, None)):
+            async with session.get("/who", headers=headers) as response:
+                assert (response.status, await response.json()) == (200, person)
+
+
+async def test_nobody_is_known_where_everybody_of_this_machine_may_ask() -> None:
+    async def who(request: web.Request) -> web.Response:
+        return web.json_response(request.get(PERSON))
+
+    access = Access(None, identify=True)
+    access.listen(LOOPBACK)
+    daemon = FakeDaemon(routes=[web.get("/who", who)], middlewares=[access.middleware])
+    async with served(daemon) as session, session.get("/who") as response:
+        assert (response.status, await response.json()) == (200, None)
+
+
+def test_replicas_with_the_same_users_share_a_secret_and_others_do_not(tmp_path: Path) -> None:
+    text = users(alice="swordfish")
+    files = [tmp_path / name for name in ("one.yaml", "two.yaml", "other.yaml")]
+    for file, config in zip(files, (text, text, users(alice="swordfish")), strict=True):
+        file.write_text(config)
+    one, two, other = (Access(str(file), identify=True).secret() for file in files)
+    assert one == two
+    assert one != other  # the same password, with another salt

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import Foundation
+from exporter.foundation.findings import findings, listens, state
 from exporter.foundation.view import FoundationView, Probe, ProbeResult, Reading
 from tests.support.foundations import foundation
 from tests.support.views import NOW, a_pod, component, reading, view, without
-from webhook.operator.findings import findings, listens, state
 
 CF = foundation()
 LEADER = a_pod("diego-api", 0, active="true")

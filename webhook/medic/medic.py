@@ -51,8 +51,10 @@ class Medic:
         self.store = store
         self.meter = meter
         self.tried = False  # whether the journal was read, or found unreachable, at least once
+        self.unreadable: KubernetesError | JournalError | None = None  # why the journal cannot be read, if it cannot
         self._context = context
         self._identity = identity
+        self._heard = 0  # of the journal's changes
         self._executes = executes
         self._decides = decides
         self._lock = LeaseLock(
@@ -80,9 +82,10 @@ class Medic:
         while True:
             try:
                 await self.store.refresh()
-                logged = ""
+                logged, self.unreadable = "", None
                 skewed = self._report_skew(before=skewed)
             except (KubernetesError, JournalError) as error:
+                self.unreadable = error
                 if logged != str(error):
                     logged = str(error)
                     log.warning("journal not readable", extra=self._fields(error=logged))
@@ -188,8 +191,8 @@ class Medic:
         """Waits for a change of the journal, or for a while: a queued request becomes due without one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._context.timings.poll):
-                await self.store.changed.wait()
-        self.store.changed.clear()
+                await self.store.changed.after(self._heard)
+        self._heard = self.store.changed.count
 
     def _new_id(self, now: datetime) -> str:
         return f"{self.foundation.name}-{now:%Y%m%dt%H%M%Sz}-{self._context.random.getrandbits(16):04x}"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.config.model import Foundation
+from exporter.foundation.findings import Finding, findings
 from exporter.foundation.look import look
 from exporter.foundation.view import FoundationView
 from exporter.kubernetes.api import KubernetesError
 from webhook.operator.command_context import ExitCode
-from webhook.operator.findings import Finding, findings
 from webhook.operator.permissions import Permission, missing
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal

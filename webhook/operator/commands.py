@@ -1,8 +1,7 @@
 """The commands of `diego-runbook` but `run`. Each returns its exit code and prints its result to standard output."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
@@ -14,7 +13,7 @@ from webhook.operator.manifests import manifests
 from webhook.operator.postmortem import postmortem
 from webhook.operator.report import checkup_lines, checkup_summary, history_lines, run_lines
 from webhook.operator.structured import TEXT, public_checkup, structured
-from webhook.record import changes
+from webhook.record import interventions
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Run
 from webhook.record.public import public_run
@@ -84,21 +83,20 @@ async def report(command: CommandContext, config: Config, run_id: str) -> ExitCo
 
 async def pause(command: CommandContext, foundation: Foundation, *, reason: str) -> ExitCode:
     """From now on nothing is restarted; a run in progress deletes no further pod."""
-    return await _change(
-        command, foundation, partial(changes.pause, by=command.person, reason=reason, now=command.now())
-    )
+    store = command.store(foundation)
+    return _said(foundation, await interventions.pause(store, by=command.person, reason=reason, now=command.now()))
 
 
 async def resume(command: CommandContext, foundation: Foundation) -> ExitCode:
     """Ends the pause."""
-    return await _change(command, foundation, partial(changes.resume, by=command.person, now=command.now()))
+    store = command.store(foundation)
+    return _said(foundation, await interventions.resume(store, by=command.person, now=command.now()))
 
 
 async def reset(command: CommandContext, foundation: Foundation) -> ExitCode:
     """Closes the breaker; where the journal is lost, creates a new one."""
-    if await command.store(foundation).reset_lost():
-        say("the journal was lost; a new one is created, and the old text is kept beside it")
-    return await _change(command, foundation, partial(changes.reset, by=command.person, now=command.now()))
+    store = command.store(foundation)
+    return _said(foundation, await interventions.reset(store, by=command.person, now=command.now()))
 
 
 async def approve(command: CommandContext, config: Config, run_id: str) -> ExitCode:
@@ -106,9 +104,9 @@ async def approve(command: CommandContext, config: Config, run_id: str) -> ExitC
     found = await _find(command, config, run_id)
     if isinstance(found, ExitCode):
         return found
-    change = partial(changes.approve, run_id=run_id, by=command.person, now=command.now())
+    store = command.store(found[0])
     try:
-        return await _change(command, found[0], change)
+        return _said(found[0], await interventions.approve(store, run_id, by=command.person, now=command.now()))
     except LookupError as error:
         hint(f"diego-runbook: {error.args[0]}")
         return ExitCode.UNKNOWN
@@ -130,12 +128,8 @@ async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[F
     return ExitCode.UNKNOWN if unreadable else ExitCode.USAGE
 
 
-async def _change(command: CommandContext, foundation: Foundation, change: Callable[[Journal], Journal]) -> ExitCode:
-    def apply(before: Journal) -> tuple[Journal, str]:
-        after = change(before)
-        return after, after.notes[-1].text if after.notes else "unchanged"
-
-    say(f"{foundation.name}: {await command.store(foundation).update(apply)}")
+def _said(foundation: Foundation, recorded: str) -> ExitCode:
+    say(f"{foundation.name}: {recorded}")
     return ExitCode.OK
 
 

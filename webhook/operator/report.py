@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from exporter.clock import utc
 from exporter.foundation.assess import leaders, serving
+from exporter.foundation.findings import listens, state
 from webhook.operator.checkup import Checkup
 from webhook.operator.command_context import ExitCode
-from webhook.operator.findings import listens, state
 from webhook.record.journal import Journal, Run, StepRecord
 from webhook.requests.decision import DecisionKind
 

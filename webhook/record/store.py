@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from exporter.config.model import Foundation
+from exporter.foundation.pulse import Pulse
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
 from exporter.kubernetes.objects import Metadata
 from webhook.record.batch import Change, apply, fail, fenced
@@ -45,7 +46,7 @@ class Store:
         self.name = name
         self.foundation = foundation
         self.journal: Journal | None = None  # as last read or written
-        self.changed = asyncio.Event()  # set at every change that is seen; whoever waits for it clears it
+        self.changed = Pulse()  # at every change that is seen
         self.seen_at: float | None = None  # the loop's time at which `journal` was last known to be true
         self._last: Journal | None = None
         self._text: tuple[str, Journal] | None = None  # what was decoded last: a journal rarely changes
@@ -222,7 +223,7 @@ class Store:
 
     def _seen(self, journal: Journal) -> Journal:
         if journal != self._last:
-            self.changed.set()
+            self.changed()
         self.journal = self._last = journal
         self.seen_at = asyncio.get_running_loop().time()
         return journal
