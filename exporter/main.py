@@ -38,7 +38,7 @@ class Exporter:
         self.access = Access(start.options.web_config_file)
         self.middlewares: Sequence[Middleware] = (self.access.middleware,)
         self.routes: Sequence[web.AbstractRouteDef] = ()
-        self.exposition = Exposition(FoundationMetrics(self._fleet.texts, start.clock), start.common)
+        self.exposition = Exposition(FoundationMetrics(self._fleet.texts, start.clock), start.common, ahead=True)
 
     def not_ready(self) -> str | None:
         return self._fleet.not_ready()

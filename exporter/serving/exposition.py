@@ -9,6 +9,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from prometheus_client.metrics_core import Metric
@@ -29,6 +30,7 @@ _BLOCK = 256 * 1024
 """Bytes that are compressed at once, which takes about a millisecond."""
 
 
+@lru_cache(maxsize=16)
 def negotiate(accept: str) -> Format:
     """OpenMetrics for who names it, in the version that is offered or in none; the text format for everybody else."""
     for item in accept.lower().split(","):
@@ -42,6 +44,7 @@ def negotiate(accept: str) -> Format:
     return Format.TEXT
 
 
+@lru_cache(maxsize=16)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether the client names gzip, and does not refuse it with a weight of 0."""
     for item in accept_encoding.lower().split(","):
@@ -100,10 +103,14 @@ class ScrapeResponse(NamedTuple):
 
 
 class Exposition:
-    """The metrics of a program, as text."""
+    """The metrics of a program, as text.
 
-    def __init__(self, *parts: Part) -> None:
+    Where `ahead` is set, the next response is prepared shortly before it is due: for parts that mostly stay the same.
+    """
+
+    def __init__(self, *parts: Part, ahead: bool = False) -> None:
         self._parts = parts
+        self._ahead = ahead
         self._last: tuple[Hashable, ScrapeResponse] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._asked_at: float | None = None
@@ -113,7 +120,8 @@ class Exposition:
     async def respond(self, *, accept: str = "", accept_encoding: str = "") -> ScrapeResponse:
         """The response to a scrape with these two headers, whatever they say."""
         format_, zipped = negotiate(accept), accepts_gzip(accept_encoding)
-        self._expect_another(format_, zipped=zipped)
+        if self._ahead:
+            self._expect_another(format_, zipped=zipped)
         return await self._up_to_date(format_, zipped=zipped)
 
     def _expect_another(self, format_: Format, *, zipped: bool) -> None:

@@ -17,7 +17,7 @@ class Restless:
         registry = CollectorRegistry()
         self.gauge = Gauge("temperature", "Of it.", registry=registry)
         self.made = 0
-        self.exposition = Exposition(CachedCollectors((registry,), key=self._key))
+        self.exposition = Exposition(CachedCollectors((registry,), key=self._key), ahead=True)
         self._collect = registry.collect
         registry.collect = self._counted  # type: ignore[method-assign, assignment]
 
@@ -83,4 +83,16 @@ async def test_nothing_is_prepared_for_who_asks_without_pause_or_hardly_ever(
     restless.gauge.set(5)
     await asyncio.sleep(3 * interval)
 
+    assert restless.made == 1
+
+
+async def test_nothing_is_prepared_unless_that_is_asked_for(restless: Restless) -> None:
+    restless.exposition._ahead = False
+    for _ in range(2):
+        await restless.scraped()
+        await asyncio.sleep(15)
+
+    assert restless.made == 1
+    restless.gauge.set(6)
+    await asyncio.sleep(30)
     assert restless.made == 1
