@@ -115,11 +115,12 @@ class Incident:
         rest = 0.0
         while stage.loop.now < end:
             await asyncio.sleep(STEP)
+            if stage.under_way() or not storm.over:
+                rest = 0.0
+                continue
             journal, reachable = stage.journal, stage.reachable()
-            waits = stage.under_way() or not (
-                stage.forbidden() or (reachable and (journal is None or journal.request is None))
-            )
-            rest = 0.0 if waits or not storm.over else rest + STEP
+            rests = stage.forbidden() or (reachable and (journal is None or journal.request is None))
+            rest = rest + STEP if rests else 0.0
             if rest >= (REST if reachable else FORBIDDEN_REST):
                 break
 
@@ -150,8 +151,8 @@ class Incident:
         quiet = 0.0
         while stage.loop.now < deadline and quiet < REST:
             await asyncio.sleep(STEP)
-            fine = stage.reachable() or stage.forbidden()
-            quiet = quiet + STEP if fine and not stage.under_way() else 0.0
+            fine = not stage.under_way() and (stage.reachable() or stage.forbidden())
+            quiet = quiet + STEP if fine else 0.0
         journal, reachable = stage.journal, stage.reachable()
         if journal is not None and journal.open_run is not None and not stage.lost:
             problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of calm")
