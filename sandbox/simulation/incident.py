@@ -21,7 +21,7 @@ STEP = 3.0
 REST, FORBIDDEN_REST = 6.0, 39.0
 """Seconds without anything under way after which the storm is over."""
 BOUND = 400.0
-"""Seconds after the storm within which a foundation that stays broken must be repaired: lease, alerting with its
+"""Seconds after the storm, and after the last process went on, within which a foundation that stays broken must be repaired: lease, alerting with its
 `resolved` window, retry, cooldown, a run."""
 
 
@@ -151,6 +151,8 @@ class Incident:
         quiet = 0.0
         while stage.loop.now < deadline and quiet < REST:
             await asyncio.sleep(STEP)
+            if stage.disturbed():
+                deadline = stage.loop.now + BOUND
             fine = not stage.under_way() and (stage.reachable() or stage.forbidden())
             quiet = quiet + STEP if fine else 0.0
         journal, reachable = stage.journal, stage.reachable()
