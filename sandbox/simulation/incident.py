@@ -21,8 +21,8 @@ STEP = 3.0
 REST, FORBIDDEN_REST = 6.0, 39.0
 """Seconds without anything under way after which the storm is over."""
 BOUND = 400.0
-"""Seconds after the storm, and after the last process went on, within which a foundation that stays broken must be repaired: lease, alerting with its
-`resolved` window, retry, cooldown, a run."""
+"""Seconds after the storm, and after the last process went on, within which a foundation that stays broken must be
+repaired: lease, alerting with its `resolved` window, retry, cooldown, a run."""
 
 
 @dataclass(frozen=True, slots=True)
