@@ -6,6 +6,7 @@ reads need no copies, a watch event can be encoded once for all watchers, and a 
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 Obj = dict[str, Any]
@@ -22,7 +23,12 @@ def thaw(value: Any) -> Any:
 
 def timestamp(moment: float) -> str:
     """Seconds since the epoch as `metav1.Time` is written: whole seconds."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _timestamp(int(moment))
+
+
+@lru_cache(maxsize=256)
+def _timestamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_timestamp(moment: float) -> str:

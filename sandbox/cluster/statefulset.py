@@ -33,6 +33,7 @@ class StatefulSetController:
         self._store = store
         self._registry = registry
         self._queue = queue
+        self._revisions: dict[str, tuple[Obj, str]] = {}  # by UID: of which template
 
     def changed(self, change: Change) -> None:
         obj = change.object
@@ -55,11 +56,18 @@ class StatefulSetController:
         if found is None:
             return
         pods = self._claim(found)
-        update = revision_of(found)
+        update = self._revision_of(found)
         current = found["status"].get("currentRevision") or update
         with suppress(StatusError):  # a name that is still taken: the next change brings us back
             self._act(found, pods, current, update)
         self._write_status(name, namespace, current, update)
+
+    def _revision_of(self, found: Obj) -> str:
+        """As `revision_of`, which takes time, and a template is the same object as long as nobody changes it."""
+        known = self._revisions.get(uid_of(found))
+        if known is None or known[0] is not found["spec"]["template"]:
+            known = self._revisions[uid_of(found)] = found["spec"]["template"], revision_of(found)
+        return known[1]
 
     def _collect_garbage(self, namespace: str, name: str, uid: str) -> None:
         """Deletes the pods of a StatefulSet of this name that is no more."""

@@ -21,8 +21,8 @@ STEP = 3.0
 REST, FORBIDDEN_REST = 6.0, 39.0
 """Seconds without anything under way after which the storm is over."""
 BOUND = 400.0
-"""Seconds after the storm within which a foundation that stays broken must be repaired: lease, alerting with its
-`resolved` window, retry, cooldown, a run."""
+"""Seconds after the storm, and after the last process went on, within which a foundation that stays broken must be
+repaired: lease, alerting with its `resolved` window, retry, cooldown, a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +115,12 @@ class Incident:
         rest = 0.0
         while stage.loop.now < end:
             await asyncio.sleep(STEP)
+            if stage.under_way() or not storm.over:
+                rest = 0.0
+                continue
             journal, reachable = stage.journal, stage.reachable()
-            waits = stage.under_way() or not (
-                stage.forbidden() or (reachable and (journal is None or journal.request is None))
-            )
-            rest = 0.0 if waits or not storm.over else rest + STEP
+            rests = stage.forbidden() or (reachable and (journal is None or journal.request is None))
+            rest = rest + STEP if rests else 0.0
             if rest >= (REST if reachable else FORBIDDEN_REST):
                 break
 
@@ -150,8 +151,10 @@ class Incident:
         quiet = 0.0
         while stage.loop.now < deadline and quiet < REST:
             await asyncio.sleep(STEP)
-            fine = stage.reachable() or stage.forbidden()
-            quiet = quiet + STEP if fine and not stage.under_way() else 0.0
+            if stage.disturbed():
+                deadline = stage.loop.now + BOUND
+            fine = not stage.under_way() and (stage.reachable() or stage.forbidden())
+            quiet = quiet + STEP if fine else 0.0
         journal, reachable = stage.journal, stage.reachable()
         if journal is not None and journal.open_run is not None and not stage.lost:
             problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of calm")

@@ -128,12 +128,16 @@ class Stage:
             return True
         return journal is not None and (journal.paused is not None or journal.breaker_opened is not None)
 
+    def disturbed(self) -> bool:
+        """Whether a process is stopped, or a call is late."""
+        now = self.loop.now
+        return self.faults.late_until > now or any(each.process.stopped_until > now for each in self.alive)
+
     def under_way(self) -> bool:
         """Whether a run is open, a process is stopped, or a call is late."""
-        now, journal = self.loop.now, self.journal
-        if self.faults.late_until > now or any(each.process.stopped_until > now for each in self.alive):
+        if self.disturbed():
             return True
-        return journal is not None and journal.open_run is not None and not self.lost
+        return self.journal is not None and self.journal.open_run is not None and not self.lost
 
     def note(self, text: str) -> None:
         self.trace.append((self.loop.now, text))
