@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ class Client:
     def __init__(self, token_file: Path, *, user: str, password: str) -> None:
         """The token is for notifications; the user, of the webhook's web config, for all that is read."""
         self._token_file = token_file
-        self._login = {"Authorization": aiohttp.BasicAuth(user, password).encode()}
+        self._login = {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
