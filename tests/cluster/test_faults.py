@@ -4,6 +4,7 @@ The webhook is told as Alertmanager would tell it; its times are short, so that 
 """
 
 import signal
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.cluster.conftest import PATIENCE, Cf
 from tests.cluster.scenes import each_was_deleted_once, nothing_was_deleted, only_originals_were_deleted, webhook_of
 from tests.support.incidents import alert, fire, notification
 from tests.support.programs import Json, Webhook, runbook, running, until
+from tests.support.stopping_webhook import is_stopped
 
 pytestmark = pytest.mark.cluster
 
@@ -85,7 +87,7 @@ async def test_a_run_survives_the_death_of_the_webhook(cf: Cf) -> None:
     await cf.break_it()
     async with webhook_of(cf, stops_after="delete") as webhook:
         await fire(webhook)
-        await until(webhook.stopped, what="the first DELETE")
+        await until(partial(is_stopped, webhook.pid), what="the first DELETE")
         assert await webhook.end(signal.SIGKILL) < 0
         successor = cf.webhook(webhook.config)
         async with running(successor):

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ from tests.support.exporting import samples
 from tests.support.incidents import alert, fire
 from tests.support.programs import Webhook, running, until
 from tests.support.prometheus import ROUTES, clustered
+from tests.support.stopping_webhook import is_stopped
 
 pytestmark = pytest.mark.cluster
 
@@ -132,7 +134,7 @@ async def two_webhooks(cf: Cf) -> AsyncIterator[tuple[Webhook, Webhook]]:
         successor = cf.webhook(holder.config, stops_after="never")
         async with running(successor):
             await fire(holder)
-            await until(holder.stopped, what="the intent")
+            await until(partial(is_stopped, holder.pid), what="the intent")
             nothing_was_deleted(cf)
             yield holder, successor
 
@@ -155,7 +157,7 @@ async def test_an_api_server_that_goes_away_after_the_first_delete(cf: Cf) -> No
     await cf.break_it()
     async with webhook_of(cf, stops_after="delete") as webhook:
         await fire(webhook)
-        await until(webhook.stopped, what="the first DELETE")
+        await until(partial(is_stopped, webhook.pid), what="the first DELETE")
         first = cf.deletions()
         (other,) = cf.originals.keys() - {each.pod for each in first}
         await cf.fault("api-kill")

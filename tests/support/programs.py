@@ -95,10 +95,6 @@ class Server:
         await self._reading
         return code
 
-    async def stopped(self) -> bool:
-        """Whether SIGSTOP has stopped it."""
-        return _state(self.pid) == "T"
-
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -167,10 +163,6 @@ class Server:
 
     async def _ready(self) -> bool:
         return (await self.get("/-/ready"))[0] == 200
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Webhook(Server):

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -57,6 +58,11 @@ def stop_after(moment: Callable[[Method, str, Any], bool]) -> None:
         return answer
 
     HttpWriteTransport.send = stopping  # type: ignore[method-assign]
+
+
+async def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP has stopped this process."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"  # noqa: ASYNC240 - not a disk
 
 
 if __name__ == "__main__":
