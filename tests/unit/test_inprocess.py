@@ -7,6 +7,7 @@ import pytest
 
 from exporter.foundation.view import ProbeResult
 from exporter.kubernetes.api import PODS, ApiError, ApiUnreachableError, ConflictError
+from sandbox.transport import Mishap
 from tests.support.clocks import LoopClock
 from tests.support.inprocess import (
     TIMED_OUT,
@@ -148,6 +149,62 @@ async def test_what_is_on_its_way_is_not_called_back() -> None:
     await asyncio.sleep(1.1)
 
     assert len(cluster.deletes) == 1
+
+
+@pytest.mark.parametrize(
+    ("mishap", "answer"),
+    [
+        (Mishap(), Deleted.ACCEPTED),
+        (Mishap(again=10), Deleted.ACCEPTED),
+        (Mishap(again=10, second=True), Deleted.CONFLICT),
+        (Mishap(again=0.1, second=True), Deleted.CONFLICT),
+    ],
+)
+async def test_a_call_that_arrives_twice_takes_effect_once(mishap: Mishap, answer: Deleted) -> None:
+    cluster = healthy_foundation()
+    writer = InProcessWriter(cluster)
+    pod = cluster.pod("api-0")
+    writer.mishap = lambda request: mishap if request.call == "delete pods" else None
+    version = pod.metadata.resource_version
+
+    assert await writer.delete_pod("api-0", uid=pod.uid, resource_version=version, timeout=20) is answer
+    await asyncio.sleep(60)
+    assert cluster.deletes == [("api-0", pod.uid)]
+
+
+async def test_an_answer_may_come_later_than_the_effect() -> None:
+    cluster = healthy_foundation()
+    writer = InProcessWriter(cluster)
+    writer.mishap = lambda _request: Mishap(back=5)
+    uid = cluster.pod("api-0").uid
+    deleting = asyncio.create_task(writer.delete_pod("api-0", uid=uid))
+    await asyncio.sleep(1)
+    assert (cluster.deletes, deleting.done()) == ([("api-0", uid)], False)
+    assert (await deleting, now()) == (Deleted.ACCEPTED, 5)
+
+
+async def test_a_pod_whose_node_dies_is_not_ready_until_the_node_is_back() -> None:
+    cluster = healthy_foundation()
+    uid = cluster.pod("api-0").uid
+    assert cluster.pod("api-0").fully_ready
+    cluster.fault("node-dies", "api-0")
+    await asyncio.sleep(1)
+    assert not cluster.pod("api-0").fully_ready
+    cluster.fault("node-back", "api-0")
+    await asyncio.sleep(1)
+    assert (cluster.pod("api-0").fully_ready, cluster.pod("api-0").uid) == (True, uid)
+
+
+async def test_a_pod_that_is_deleted_stays_until_its_dead_node_is_back() -> None:
+    cluster = healthy_foundation()
+    uid = cluster.pod("api-0").uid
+    cluster.fault("node-dies", "api-0")
+    await InProcessWriter(cluster).delete_pod("api-0", uid=uid)
+    await asyncio.sleep(120)
+    assert cluster.pod("api-0").uid == uid
+    cluster.fault("node-back", "api-0")
+    await asyncio.sleep(30)
+    assert (cluster.pod("api-0").fully_ready, cluster.pod("api-0").uid == uid) == (True, False)
 
 
 async def test_a_server_that_hangs_is_silent() -> None:
