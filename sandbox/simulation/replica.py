@@ -91,6 +91,12 @@ class NoMetrics:
         return self
 
 
+def _is_retrieved(task: asyncio.Task[Any]) -> None:
+    """What fails after the caller gave up is nobody's defect."""
+    if not task.cancelled():
+        task.exception()
+
+
 class Replica:
     """A process with one medic. `executes` as in the command line; a reload replaces the medic."""
 
@@ -150,8 +156,10 @@ class Replica:
         return status
 
     async def run_inside(self, work: Any) -> Any:
-        """Runs a coroutine in the replica's process, for a caller outside."""
-        return await asyncio.shield(self._loop.create_task_in(self.process, work))
+        """Runs a coroutine in the replica's process, for a caller outside, who may give up before it ends."""
+        task = self._loop.create_task_in(self.process, work)
+        task.add_done_callback(_is_retrieved)
+        return await asyncio.shield(task)
 
     async def _take(self, notification: Notification) -> int:
         if not self.medics:
