@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations, islice
 from multiprocessing import Pool
 from typing import get_args
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seeds", metavar="A-B", help="play random incidents with these seeds")
     parser.add_argument("--single", action="store_true", help="every single fault at every call and callback")
     parser.add_argument("--pairs", type=int, metavar="N", help="N pairs of faults, spread evenly over all pairs")
+    parser.add_argument("--part", metavar="A-B", help="of --single and --pairs: only these, counted from 0")
     parser.add_argument("--scene", choices=get_args(SceneName), help="of --single, --pairs and --seed")
     parser.add_argument("--seed", type=int, help="play one incident and print its time line")
     parser.add_argument("--fault", action="append", default=[], metavar="CALL:NAME", help="with --seed: this fault")
@@ -37,12 +38,12 @@ def main() -> int:
     if flags.seed is not None:
         return _one(Plan(flags.seed, _chosen(flags.fault), _chosen(flags.step), scene=flags.scene or "random"))
     if flags.single:
-        plans = iter(_single(flags.scene or "reference"))
+        plans = _part(_single(flags.scene or "reference"), flags.part)
     elif flags.pairs:
-        plans = _pairs(flags.scene or "shortest", flags.pairs)
+        plans = _part(_pairs(flags.scene or "shortest", flags.pairs), flags.part)
     else:
-        first, _, last = (flags.seeds or "0-999").partition("-")
-        plans = (Plan(seed) for seed in range(int(first), int(last or first) + 1))
+        first, last = _range(flags.seeds or "0-999")
+        plans = (Plan(seed) for seed in range(first, last + 1))
     return _many(plans, flags.processes, stop=flags.stop)
 
 
@@ -52,6 +53,16 @@ def play(plan: Plan) -> Report:
 
 def _chosen(faults: list[str]) -> dict[int, str]:
     return {int(point): name for point, _, name in (each.partition(":") for each in faults)}
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
+
+
+def _part(plans: Iterable[Plan], part: str | None) -> Iterator[Plan]:
+    first, last = _range(part) if part else (0, None)
+    return islice(plans, first, None if last is None else last + 1)
 
 
 def _single(scene: SceneName) -> list[Plan]:
