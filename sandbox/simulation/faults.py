@@ -43,7 +43,8 @@ CHOSEN_STEP_FAULTS = ("crash", "stop-12", "stop-70")
 """Stopped for longer than a lease is trusted, and for longer than anything."""
 STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 """Seconds for which a process is stopped: around every time-out that matters."""
-
+OUTLIVES = (20.0, 55.0)
+"""Seconds that a request is on its way although its process died: until the successor has the lease, or is done."""
 FOCUSED = 0.6
 """How many random incidents are quiet but for one or two ambushes: where all goes wrong, few runs get far."""
 
@@ -87,8 +88,10 @@ class Faults:
         self._rate = random.choice(rates) if plan.random else 0.0
         self._step_rate = random.choice(step_rates) if plan.random else 0.0
         self.active = True
-        self.forced: dict[str, str] = {}
-        """What goes wrong with the next call of a kind."""
+        self.forced: dict[str, list[str]] = {}
+        """What goes wrong with the next calls of a kind."""
+        self.refused: dict[str, float] = {}
+        """Until when each call of a kind is answered with 503."""
         self.calls = 0
         self.used = 0
         self.crashed: Callable[[Process], None] = lambda _process: None
@@ -109,7 +112,10 @@ class Faults:
         if name is None and self.active and self._random.random() < self._rate:
             name = self._random.choice(CALL_FAULTS)
         if name is None:
-            name = self.forced.pop(request.call, None)
+            forced = self.forced.get(request.call)
+            name = forced.pop(0) if forced else None
+        if name is None and self.active and self._loop.now < self.refused.get(request.call, 0.0):
+            name = "503"
         if name is None:
             return None
         self._note(f"{process.name}: {name} at {request.call} {request.name}")
@@ -179,6 +185,9 @@ class Faults:
         }
         if name in simple:
             return simple[name]()
+        if name == "outlives":
+            self._loop.call_soon_world(self._hit, "crash", process)
+            return self._late(*OUTLIVES)
         if name == "crash-before":
             self._hit("crash", process)
             return Mishap(error=_CUT)
