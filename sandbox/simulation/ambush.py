@@ -21,7 +21,7 @@ PATIENCE = 80.0
 """Seconds for which an ambush is laid."""
 RECOVERS, SOON, BLIND = "a BBS recovers", "a BBS recovers soon", "own probes are blind"
 CUT_OFF, LOST, FAILS, CHANGE = "an api pod is cut off", "packets are lost", "the DELETE fails", "the pods change"
-JOURNAL, LATE = "the journal is refused", "DELETEs are late"
+JOURNAL, LATE, AHEAD = "the journal is refused", "DELETEs are late", "its clock is two hours ahead"
 Moment = tuple[str, ...]
 PLAYS: tuple[Moment | tuple[Moment, ...], ...] = (
     # at which moment, and what happens then; or several of these, one after another
@@ -29,6 +29,7 @@ PLAYS: tuple[Moment | tuple[Moment, ...], ...] = (
     (("nc", RECOVERS, BLIND), ("reached", LOST)),
     ("nc", RECOVERS, BLIND, CUT_OFF),
     ("nc", "no-nc"),
+    (("looked", AHEAD, "no-nc"), ("nc", "crash soon")),
     ("before-intent", CHANGE),
     ("before-intent", FAILS),
     ("before-intent", FAILS),
@@ -91,6 +92,7 @@ class Ambush:
         self._deeds: dict[str, Callable[[str], None]] = {
             "stop": self._stop,
             "crash": self._crash,
+            "crash soon": lambda by: self._soon(self._crash, by),
             "outage": self._outage,
             RECOVERS: self._recover,
             SOON: lambda by: self._soon(self._recover, by),
@@ -104,6 +106,7 @@ class Ambush:
             "outlives": lambda _by: self._force("outlives"),
             "late delete": lambda _by: self._force(self._random.choice(("late", "late", "very-late"))),
             "doubled delete": lambda _by: self._force(self._random.choice(("twice", "echo"))),
+            AHEAD: self._set_ahead,
             "no-nc": lambda _by: self._box.fault("no-nc"),
             "resolved": lambda _by: people.resolved(),
             "exclude": lambda _by: people.exclude(),
@@ -184,6 +187,13 @@ class Ambush:
                 body = thaw(pod)
                 body["metadata"].setdefault("annotations", {})["looked-at-by"] = "ann"
                 self._box.cluster.registry.update(PODS, self._box.namespace, name_of(pod), body)
+
+    def _set_ahead(self, by: str) -> None:
+        """A clock that is two hours ahead, as after NTP failed for long."""
+        for replica in self._stage.alive:
+            if replica.name == by:
+                replica.process.wall_offset = 7200.0
+                self._box.history.skewed = True
 
     def _cut_off(self, _by: str) -> None:
         pod = self._random.choice(("api-0", "api-1"))
