@@ -43,8 +43,8 @@ CHOSEN_STEP_FAULTS = ("crash", "stop-12", "stop-70")
 """Stopped for longer than a lease is trusted, and for longer than anything."""
 STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 """Seconds for which a process is stopped: around every time-out that matters."""
-OUTLIVES = (20.0, 55.0)
-"""Seconds that a request is on its way although its process died: until the successor has the lease, or is done."""
+SLOW = (20.0, 55.0)
+"""Seconds that a request is on its way: until its sender has given up, or its sender's successor has the lease."""
 FOCUSED = 0.6
 """How many random incidents are quiet but for one or two ambushes: where all goes wrong, few runs get far."""
 
@@ -175,6 +175,7 @@ class Faults:
             "answer-lost": lambda: Mishap(error=_CUT, effective=True),
             "late": lambda: self._late(0.5, 4.0),
             "very-late": lambda: self._late(4.0, 40.0),
+            "slow": lambda: self._late(*SLOW),
             "answer-late": lambda: Mishap(back=random.choice((3.0, 9.0, 12.0, 30.0))),
             "twice": lambda: Mishap(again=random.uniform(0.001, 0.1), second=True),
             "echo": lambda: self._echo(random.choice((0.5, 5.0, 20.0, 50.0))),
@@ -183,11 +184,11 @@ class Faults:
             "malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED))),
             "answer-malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED)), effective=True),
         }
-        if name in simple:
-            return simple[name]()
         if name == "outlives":
             self._loop.call_soon_world(self._hit, "crash", process)
-            return self._late(*OUTLIVES)
+            return simple["slow"]()
+        if name in simple:
+            return simple[name]()
         if name == "crash-before":
             self._hit("crash", process)
             return Mishap(error=_CUT)
