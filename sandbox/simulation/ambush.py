@@ -64,6 +64,7 @@ PLAYS: tuple[Moment | tuple[Moment, ...], ...] = (
     ("intent", "doubled delete"),
     ("intent", "doubled delete", RECOVERS),
     ("intent", "reload"),
+    ("nc", "reload"),
     ("delete", "stop", RECOVERS, BLIND),
     ("delete", "crash", RECOVERS, BLIND),
     ("delete", "crash", "exclude"),

@@ -46,7 +46,7 @@ STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 SLOW = (20.0, 55.0)
 """Seconds that a request is on its way: until its sender has given up, or its sender's successor has the lease."""
 FOCUSED = 0.6
-"""How many random incidents are quiet but for one or two ambushes: where all goes wrong, few runs get far."""
+"""How many random incidents are quiet but for a few ambushes: where all goes wrong, few runs get far."""
 
 _ANSWERS = {"503": 503, "429": 429, "conflict": 409, "forbidden": 403, "gone": 410}
 _CUT = ApiUnreachableError("Connection reset by peer")
