@@ -43,9 +43,10 @@ CHOSEN_STEP_FAULTS = ("crash", "stop-12", "stop-70")
 """Stopped for longer than a lease is trusted, and for longer than anything."""
 STOPPED = (2.0, 8.0, 12.0, 17.0, 30.0, 70.0, 200.0)
 """Seconds for which a process is stopped: around every time-out that matters."""
-
+SLOW = (20.0, 55.0)
+"""Seconds that a request is on its way: until its sender has given up, or its sender's successor has the lease."""
 FOCUSED = 0.6
-"""How many random incidents are quiet but for one or two ambushes: where all goes wrong, few runs get far."""
+"""How many random incidents are quiet but for a few ambushes: where all goes wrong, few runs get far."""
 
 _ANSWERS = {"503": 503, "429": 429, "conflict": 409, "forbidden": 403, "gone": 410}
 _CUT = ApiUnreachableError("Connection reset by peer")
@@ -87,8 +88,10 @@ class Faults:
         self._rate = random.choice(rates) if plan.random else 0.0
         self._step_rate = random.choice(step_rates) if plan.random else 0.0
         self.active = True
-        self.forced: dict[str, str] = {}
-        """What goes wrong with the next call of a kind."""
+        self.forced: dict[str, list[str]] = {}
+        """What goes wrong with the next calls of a kind."""
+        self.refused: dict[str, float] = {}
+        """Until when each call of a kind is answered with 503."""
         self.calls = 0
         self.used = 0
         self.crashed: Callable[[Process], None] = lambda _process: None
@@ -109,7 +112,10 @@ class Faults:
         if name is None and self.active and self._random.random() < self._rate:
             name = self._random.choice(CALL_FAULTS)
         if name is None:
-            name = self.forced.pop(request.call, None)
+            forced = self.forced.get(request.call)
+            name = forced.pop(0) if forced else None
+        if name is None and self.active and self._loop.now < self.refused.get(request.call, 0.0):
+            name = "503"
         if name is None:
             return None
         self._note(f"{process.name}: {name} at {request.call} {request.name}")
@@ -169,6 +175,7 @@ class Faults:
             "answer-lost": lambda: Mishap(error=_CUT, effective=True),
             "late": lambda: self._late(0.5, 4.0),
             "very-late": lambda: self._late(4.0, 40.0),
+            "slow": lambda: self._late(*SLOW),
             "answer-late": lambda: Mishap(back=random.choice((3.0, 9.0, 12.0, 30.0))),
             "twice": lambda: Mishap(again=random.uniform(0.001, 0.1), second=True),
             "echo": lambda: self._echo(random.choice((0.5, 5.0, 20.0, 50.0))),
@@ -177,6 +184,9 @@ class Faults:
             "malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED))),
             "answer-malformed": lambda: Mishap(error=Response(200, random.choice(_MALFORMED)), effective=True),
         }
+        if name == "outlives":
+            self._loop.call_soon_world(self._hit, "crash", process)
+            return simple["slow"]()
         if name in simple:
             return simple[name]()
         if name == "crash-before":

@@ -80,6 +80,7 @@ class History:
     removed: dict[str, float] = field(default_factory=dict)  # pods by UID
     holders: list[tuple[float, str]] = field(default_factory=list)  # of the Lease, as it was stored
     looked: list[tuple[float, str]] = field(default_factory=list)  # a process read the BBS's StatefulSet
+    listed: list[tuple[float, str, str]] = field(default_factory=list)  # a process read pods, by this selector
     configs: list[tuple[float, str, Foundation]] = field(default_factory=list)  # of a process, from then on
     accepted: list[Accepted] = field(default_factory=list)
     skewed: bool = False  # a process's wall clock was wrong
@@ -100,7 +101,7 @@ class RecordedBox(InProcess):
         super().__init__(clock=clock, **options)
         self.history = History()
         self.watchers: list[Callable[[str, str], None]] = []
-        """Called with a moment (`nc`, `before-intent`, `intent`, `answered`, `delete`) and the process that acts."""
+        """Called with a moment of `sandbox.simulation.ambush.PLAYS`, and the process that acts."""
         self._epoch = epoch
         self.cluster.store.subscribe(self._pods)
 
@@ -156,8 +157,18 @@ class RecordedBox(InProcess):
             ended = self.since + answer.result.seconds
             self.history.asked.append(Asked(ended, by, name, answer.result.code))
             self.tell("nc", by)
-        elif isinstance(answer, Response) and answer.code < 300 and call.path.endswith("/statefulsets/diego-api"):
-            self.history.looked.append((self.since, self._by(call)))
+            if not answer.result.code:
+                self.tell("reached", by)
+        elif isinstance(answer, Response) and answer.code < 300:
+            if call.path.endswith("/statefulsets/diego-api"):
+                self.history.looked.append((self.since, self._by(call)))
+            elif call.path.endswith("/pods") and "watch" not in call.query:
+                self._listed(self._by(call), "".join(call.query.get("labelSelector", ())))
+
+    def _listed(self, by: str, selector: str) -> None:
+        self.history.listed.append((self.since, by, selector))
+        if selector.endswith("=diego-api"):
+            self.tell("looked", by)
 
     def _by(self, call: Call) -> str:
         return self.access.users.get(call.token or "", "")

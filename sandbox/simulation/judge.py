@@ -60,9 +60,16 @@ def _replacement(deleted: Deleted, history: History, run: Run) -> str:
 
 
 def _changed(deleted: Deleted, history: History) -> str:
-    """The pod had not changed while the request was on its way: that is what its resourceVersion is for."""
-    changed = history.changed.get(deleted.uid, 0.0)
-    return f": it had changed at {changed:.3f}, after the request was sent" if changed > deleted.sent else ""
+    """The pod had not changed since the process last read it: that is what its resourceVersion is for."""
+    changed, component = history.changed.get(deleted.uid, 0.0), deleted.name.rpartition("-")[0]
+    read = [
+        at
+        for at, by, selector in history.listed
+        if by == deleted.by and at <= deleted.sent and selector.endswith(f"={component}")
+    ]
+    if not read or changed > read[-1]:
+        return f": it had changed at {changed:.3f}; the process read it at {read[-1] if read else 0:.3f}"
+    return ""
 
 
 def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:

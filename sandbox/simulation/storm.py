@@ -67,7 +67,7 @@ class Storm:
         focused = self._stage.faults.focused
         tasks = [asyncio.create_task(self._people.approve())]
         if focused or (count and self._random.random() < 0.3):
-            tasks += [asyncio.create_task(self._ambush.lay()) for _ in range(self._random.choice((1, 1, 2)))]
+            tasks += [asyncio.create_task(self._ambush.lay()) for _ in range(self._random.choice((2, 2, 3, 4)))]
         try:
             await self._happen(0 if focused else count)
             self.over = True

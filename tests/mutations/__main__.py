@@ -1,7 +1,7 @@
 """`python -m tests.mutations`: applies each mutation to a copy of the tree, and reports what catches it.
 
-In this order: the first 200 random incidents of the simulation, all of them, to see in how many it is caught; the tests
-that the patch names; more random incidents; every single fault of the reference incident.
+In this order, until one does: the first 200 random incidents of the simulation (all of them, to see in how many it is
+caught); the tests that the patch names; every single fault of the reference incident.
 """
 
 import argparse
@@ -11,69 +11,58 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutations.patches import Mutation, apply, copy_to, mutations
+from tests.mutations.table import COUNTED, Result, write
 
-COUNTED = 200
-"""Random incidents that are always played."""
 TIMEOUT = 1800
 """Seconds for one command: a mutation may wait for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What caught a mutation; `by` is empty where nothing did."""
-
-    mutation: Mutation
-    by: str = ""
-    where: str = ""
-    why: str = ""
-    """The violation, or the test that failed."""
-
-    def __str__(self) -> str:
-        return f"| {self.mutation.name} | {self.by or 'NOT CAUGHT'} | {self.where} | {self.why} |"
 
 
 def main() -> int:
     """Exit status: 0 where each mutation is caught, 1 where one is not. Raises PatchError."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NN", help="only these, by the start of their names")
-    parser.add_argument("--seeds", type=int, default=2000, help="random incidents in the third step (default: 2000)")
-    parser.add_argument("--processes", type=int, default=1, help="mutations at the same time (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="only the first two steps")
+    parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="without the single faults")
+    parser.add_argument("--table", action="store_true", help="write the table of docs/safety.md")
     flags = parser.parse_args()
+    if flags.table and flags.names:
+        parser.error("--table needs the results of all mutations")
     chosen = [each for each in mutations() if not flags.names or each.name.startswith(tuple(flags.names))]
-    _print("| mutation | caught by | where | what it says |\n| --- | --- | --- | --- |")
+    # One process a mutation keeps each core busy; a few mutations share the cores seed by seed.
+    each_has = max(1, flags.processes // max(1, len(chosen)))
+    results = []
     with ThreadPoolExecutor(flags.processes) as pool:
-        missed = 0
-        for result in pool.map(lambda each: examine(each, seeds=flags.seeds, quick=flags.quick), chosen):
-            _print(str(result))
-            missed += not result.by
-    _print(f"\n{len(chosen)} mutations, not caught: {missed}")
+        for result in pool.map(lambda each: examine(each, processes=each_has, quick=flags.quick), chosen):
+            results.append(result)
+            sys.stdout.write(f"{result}\n")
+            sys.stdout.flush()
+    if flags.table:
+        write(results)
+    missed = sum(not result.by for result in results)
+    sys.stdout.write(f"\n{len(chosen)} mutations, not caught: {missed}\n")
     return 1 if missed else 0
 
 
-def examine(mutation: Mutation, *, seeds: int, quick: bool) -> Result:
+def examine(mutation: Mutation, *, processes: int, quick: bool) -> Result:
     """Finds out what catches one mutation. Raises PatchError."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
         folder = Path(name)
         copy_to(folder)
         apply(mutation, folder)
-        violations = _simulate(folder, f"--seeds=0-{COUNTED - 1}")
+        violations = _simulate(folder, f"--seeds=0-{COUNTED - 1}", f"--processes={processes}")
         if violations:
             first = next(iter(violations))
-            where = f"seed {first}, {len(violations)} of {COUNTED} seeds"
-            return Result(mutation, "simulation", where, _short(violations[first]))
+            why = f"--seed {first}: {_short(violations[first])}"
+            return Result(mutation, "simulation", seeds=len(violations), why=why)
         if mutation.tests and (test := _test(folder, mutation.tests)):
-            file, _, function = test.partition("::")
-            return Result(mutation, "unit test", file.removeprefix("tests/"), function.partition("[")[0])
-        for part in () if quick else (f"--seeds={COUNTED}-{seeds - 1}", "--single"):
-            violations = _simulate(folder, part, "--stop")
-            if violations:
-                first = next(iter(violations))
-                return Result(mutation, "simulation", f"--seed {first}", _short(violations[first]))
+            function = test.rpartition("::")[2].partition("[")[0]
+            return Result(mutation, f"`{function}`", why=test)
+        violations = {} if quick else _simulate(folder, "--single", "--stop", f"--processes={processes}")
+        for fault, text in violations.items():
+            return Result(mutation, "single faults", why=f"--seed {fault}: {_short(text)}")
     return Result(mutation)
 
 
@@ -105,13 +94,8 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _short(text: str) -> str:
     """A violation without the names and times of this incident."""
-    text = re.sub(r"^(replica|cli)\S* deleted \S+ \S+ at \S+?(?=:? )", "a pod was deleted", text.replace("|", "/"))
+    text = re.sub(r"^(replica|cli)\S* deleted \S+ \S+ at \S+?(?=:? )", "a pod was deleted", text)
     return re.sub(r"cf-\d+t\d+z-\w+ ", "", text)[:110]
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -15,18 +15,27 @@ class PatchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A patch. Its first line says what is wrong; `tests: FILE…` names the tests that must notice."""
+    """A patch. Its first line says what is wrong. Lines that may follow:
+
+    `tests: FILE…` names the tests that must notice where the simulation does not;
+    `unseen: WHY` says why the simulation cannot notice;
+    `earlier version` says that an early version really was like this.
+    """
 
     name: str
     reason: str
     tests: tuple[str, ...]
+    unseen: str
+    earlier: bool
     path: Path
 
     @classmethod
     def read(cls, path: Path) -> "Mutation":
-        head = path.read_text().partition("diff --git ")[0].splitlines()
-        named = [line.removeprefix("tests:").split() for line in head if line.startswith("tests:")]
-        return cls(path.stem, head[0], tuple(test for names in named for test in names), path)
+        reason, *more = path.read_text().partition("diff --git ")[0].splitlines()
+        named = [line.removeprefix("tests:").split() for line in more if line.startswith("tests:")]
+        unseen = next((line.removeprefix("unseen:").strip() for line in more if line.startswith("unseen:")), "")
+        tests = tuple(test for names in named for test in names)
+        return cls(path.stem, reason, tests, unseen, "earlier version" in more, path)
 
 
 def mutations() -> list[Mutation]:

@@ -1,10 +1,12 @@
 """The mutations of tests/mutations do not rot: each still applies to the product as it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.mutations.patches import ROOT, Mutation, PatchError, apply, copy_to, mutations
+from tests.mutations.table import Result, table
 
 LEAST = 25
 
@@ -30,6 +32,10 @@ def test_there_are_enough_and_each_says_what_is_wrong() -> None:
 def test_the_tests_that_a_mutation_names_exist() -> None:
     named = {test for each in mutations() for test in each.tests}
     assert [test for test in sorted(named) if not (ROOT / test).is_file()] == []
+
+
+def test_a_mutation_that_nothing_notices_stands_out_in_the_table() -> None:
+    assert "| NOT CAUGHT | 0 |" in table([Result(replace(mutations()[0], unseen=""))])
 
 
 def test_a_patch_of_another_text_does_not_apply(tree: Path, tmp_path: Path) -> None:

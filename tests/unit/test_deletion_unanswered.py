@@ -6,8 +6,8 @@ import pytest
 
 from sandbox.transport import Mishap, Request
 from tests.support.bench import FIRST, Bench, bench
-from tests.support.incident import now
-from tests.support.inprocess import InProcessCluster
+from tests.support.incident import Program, alert, ended, now, runs_of, until, working
+from tests.support.inprocess import InProcessCluster, InProcessWriter
 from webhook.record.journal import PodState
 from webhook.timings import DEFAULT
 
@@ -56,3 +56,23 @@ async def test_where_the_bbs_stays_unreachable_it_is_sent_again_at_once() -> Non
 
     assert (record.state, made.cluster.deletes) == (PodState.DELETED, [(FIRST, record.uid)])
     assert now() < DEFAULT.outstanding
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_spared_pod_is_read_once_more_at_the_end_of_the_run(arrives: bool) -> None:
+    """The API server accepts the DELETE of a process that died only after the pod is on record as spared."""
+    cluster = InProcessCluster(faults=("lock-elsewhere",), seed=1)
+    first, second = Program(cluster), Program(cluster, identity="b")
+    first.writer.mishap = lambda request: Mishap(delay=10_000) if request.call == "delete pods" else None
+    async with working(first) as task:
+        await alert(first)
+        await until(lambda: first.writer.calls["delete pods"] == 1)
+        await first.kill(task)
+    cluster.fault("lock-back")
+    async with working(second):
+        await until(lambda: runs_of(cluster)[0].pods[0].state is PodState.SPARED)
+        if arrives:
+            await InProcessWriter(cluster).delete_pod(FIRST, uid=cluster.pod(FIRST).uid)
+        run = await ended(cluster, within=300)
+
+    assert (run.pods[0].state is PodState.SPARED) is not arrives
