@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,10 @@ ATTEMPTS = 3
 """Times that an incident is staged, each but the first on a fresh cluster, before it counts as failed."""
 FULL = 50 * 2**20
 """Bytes of the audit log after which the cluster is renewed: the API server begins a new file at twice as much."""
+
+
+SLICE, PAUSE = 300, 2
+"""Seconds after which others who wait for the lock surely get it, and for which it is left to them."""
 
 
 class Cluster:
@@ -87,11 +92,15 @@ def main() -> int:
     logs = flags.logs or Path(tempfile.mkdtemp(prefix="fault-matrix-"))
     cluster = Cluster()
     results = _read(flags.results)
+    paused = time.monotonic()
     for number, cell in enumerate(cells, 1):
         found = results.get(cell.key)
         if found is None or found.violations:
             with _locked(flags.lock):
                 found = _staged(cell, cluster, logs)
+            if flags.lock and time.monotonic() - paused > SLICE:
+                time.sleep(PAUSE)
+                paused = time.monotonic()
             if found is None:
                 continue
             results[cell.key] = found

@@ -60,13 +60,19 @@ async def play(cell: Cell, cluster: Tail, folder: Path) -> Result:
     async with Cf(cluster, folder) as cf:
         await until(cf.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
         cf.originals = await cf.uids()
+        result = None
         try:
-            return await _play(cell, cf, cluster, started)
+            result = await _play(cell, cf, started)
         finally:
-            await _mend(cf, cell)
+            try:
+                await _mend(cf, cell)
+            except Exception:
+                if result is None:
+                    raise  # else the cell has its result, and the next one notices
+        return result
 
 
-async def _play(cell: Cell, cf: Cf, cluster: Tail, started: float) -> Result:
+async def _play(cell: Cell, cf: Cf, started: float) -> Result:
     point, fault = cell
     struck: asyncio.Future[Scene] = asyncio.get_running_loop().create_future()
     hit_at = 0.0
@@ -96,6 +102,7 @@ async def _play(cell: Cell, cf: Cf, cluster: Tail, started: float) -> Result:
         runs, violations = await _final(cf, fault.allowed(point), fault.passing)
         ended = time.monotonic()
         await asyncio.gather(*scene.later)
+        violations += scene.wrong
         if runs and runs[-1]["outcome"] in {"recovered", "not-needed"}:
             violations += [f"{pod} does not reach the BBS" for pod in ("api-0", "api-1") if not await _reaches(cf, pod)]
         await asyncio.sleep(AFTERWARDS)
