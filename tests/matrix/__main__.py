@@ -82,6 +82,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the cells, and play none")
     parser.add_argument("--results", type=Path, default=ROOT / ".fault-matrix.jsonl", help="a line for each cell")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "fault-matrix.md")
+    parser.add_argument("--kubernetes", default="", metavar="VERSION", help="for an API server built without its own")
     parser.add_argument("--logs", type=Path, default=None, help="a folder for the logs of the webhooks")
     parser.add_argument("--lock", type=Path, default=None, help="a file that is locked for each cell: a shared cluster")
     flags = parser.parse_args()
@@ -109,7 +110,7 @@ def main() -> int:
             _print(f"{number}/{len(cells)} {_line(found)}")
     with _locked(flags.lock):
         cluster.end()
-    flags.page.write_text(render(results))
+    flags.page.write_text(render(results, kubernetes=flags.kubernetes))
     failed = [cell.key for cell in cells if cell.key not in results or results[cell.key].violations]
     _print(f"{len(cells)} cells, failed: {' '.join(failed) or 'none'}; logs in {logs}")
     return 1 if failed else 0

@@ -38,21 +38,22 @@ Which pods were deleted, and by whom, is read from the audit log. The time is fr
 """
 
 
-def render(results: Mapping[str, Result]) -> str:
-    """The page; `results` by the key of their cells."""
+def render(results: Mapping[str, Result], *, kubernetes: str = "") -> str:
+    """The page; `results` by the key of their cells. `kubernetes`: its version, if not as the API server has it."""
     played = [cell for cell in CELLS if cell.key in results]
     found = [results[cell.key] for cell in played]
-    parts = [_INTRO, _summary(found), _overview(played, results), _LEGEND]
+    parts = [_INTRO, _summary(found, kubernetes), _overview(played, results), _LEGEND]
     parts += [_section(fault, [cell for cell in played if cell.fault is fault], results) for fault in FAULTS]
     return "".join(parts)
 
 
-def _summary(found: Sequence[Result]) -> str:
+def _summary(found: Sequence[Result], kubernetes: str) -> str:
     failed = sum(bool(result.violations) for result in found)
     days = sorted({result.day for result in found})
-    versions = ", ".join(sorted({result.kubernetes for result in found}))
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"**{len(found)} of {len(CELLS)} cells played, {failed} failed.** Kubernetes {versions}, {when}.\n\n"
+    version = kubernetes or ", ".join(sorted({result.kubernetes for result in found}))
+    when = " to ".join(dict.fromkeys((days[0], days[-1])))
+    rest = "" if len(found) == len(CELLS) else " The cells that were not played are not listed."
+    return f"**{len(found)} of {len(CELLS)} cells played, {failed} failed.** Kubernetes {version}, {when}.{rest}\n\n"
 
 
 def _overview(cells: Sequence[Cell], results: Mapping[str, Result]) -> str:
