@@ -24,7 +24,7 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
 comma := ,
 empty :=
 
-.PHONY: install demo docs bench test test-fast test-cluster coverage check format screenshots simulate simulate-ci fuzz soak mutants lock build
+.PHONY: install demo docs bench test test-fast test-cluster fault-matrix coverage check format screenshots simulate simulate-ci fuzz soak mutants lock build
 
 INSTALLED := .venv/installed-$(RESOLUTION)
 
@@ -59,14 +59,22 @@ CLUSTER = $(or $(DIEGO_MEDIC_CLUSTER),../shared/cluster)
 
 # One worker: there is one cluster. The first `up` of a machine takes minutes.
 test-cluster: install
-	@test -x $(CLUSTER)/up || { \
-	  echo "no cluster: $(CLUSTER) has no up, down, fault and build; set DIEGO_MEDIC_CLUSTER to the folder that has them" >&2; \
-	  exit 1; }
+	$(require_cluster)
 	DIEGO_MEDIC_CLUSTER=$(abspath $(CLUSTER)) $(PYTEST) -m cluster --timeout 1800 $(ARGS)
 
 # The documentation as a site, in site/. Strict: every link and anchor leads somewhere.
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Every fault at every moment of a run, on the real cluster: docs/fault-matrix.md. It takes two hours, and continues where
+# it was broken off (.fault-matrix.jsonl). CELLS='stopped/* none/intent' plays some.
+fault-matrix: install
+	$(require_cluster)
+	DIEGO_MEDIC_CLUSTER=$(abspath $(CLUSTER)) $(BIN)/python -m tests.matrix $(foreach cell,$(CELLS),'$(cell)') $(ARGS)
+
+require_cluster = @test -x $(CLUSTER)/up || { \
+  echo "no cluster: $(CLUSTER) has no up, down, fault and build; set DIEGO_MEDIC_CLUSTER to the folder that has them" >&2; \
+  exit 1; }
 
 require = @command -v $(1) >/dev/null || { \
   echo "$(1) not found: install Debian's $(2) package, or put $(1) on PATH" >&2; exit 1; }

@@ -37,7 +37,7 @@ class RealCluster:
     namespace = "cf"
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
+        self.environment = environment
         self.run = Path(environment["KUBE_RUN"])
         self.kubeconfig = Path(environment["KUBECONFIG"])
 
@@ -46,7 +46,7 @@ class RealCluster:
         process = await asyncio.create_subprocess_exec(
             SCRIPTS / "fault",
             name,
-            env=os.environ | self._environment,
+            env=os.environ | self.environment,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
