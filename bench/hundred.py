@@ -29,6 +29,8 @@ def measure(*, rounds: int = 20, every: float = 15.0) -> list[Row]:
             scrape = ours.request("/metrics", headers=PROMETHEUS)
             targets = [f"{address(number, 1)}:{kubernetes.bbs_port}" for number in range(FOUNDATIONS)]
             probes = [theirs.request(f"/probe?module=tcp&target={each}", headers=PROMETHEUS) for each in targets]
+            for client, request in ((ours, scrape), (theirs, probes[0])):
+                client.timed(request)  # a connection without a request is closed
             time.sleep(every)
             stop_watch.read()
             used = program.processor_time(), peer.processor_time()
