@@ -10,7 +10,7 @@ from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.foundation.view import Probe, ProbeResult, Reading
 from webhook.record.journal import Journal, Outcome, Run, Step, StepResult
-from webhook.record.reasons import GUARDS, reason_of
+from webhook.record.reasons import GUARDS
 from webhook.requests.decision import PASSING, Decision, DecisionKind, DecisionReason, cooldown_end
 from webhook.requests.notification import RUNBOOK, AlertReason
 
@@ -124,11 +124,10 @@ class RunMetrics:
             return
         outcome = str(run.outcome)
         self._counters.runs.labels(self._foundation, run.runbook, outcome).inc()
-        if run.outcome is Outcome.REFUSED and (reason := reason_of(run.reason)) is not None:
-            self._counters.refusals.labels(self._foundation, reason).inc()
-        if run.ended is not None:
-            seconds = (run.ended - run.started).total_seconds()
-            self._counters.run_duration.labels(self._foundation, outcome).observe(seconds)
+        if run.outcome is Outcome.REFUSED and run.cause is not None:
+            self._counters.refusals.labels(self._foundation, run.cause).inc()
+        if run.took is not None:
+            self._counters.run_duration.labels(self._foundation, outcome).observe(run.took)
 
     def decided(self, decision: Decision) -> None:
         if self._counted:

@@ -10,7 +10,7 @@ from webhook.record.advice import next_look
 from webhook.record.journal import Approval, Outcome, PodState, Step, StepRecord, StepResult
 from webhook.record.reasons import RunReason
 from webhook.status.history import GAP, MAX_SPANS, History, Span
-from webhook.status.progress import pod_words, run_kind, run_sentence, run_word, step_lines, took
+from webhook.status.progress import pod_words, run_kind, run_sentence, run_word, step_lines
 from webhook.status.timeline import ZOOMS, Bar, timeline
 
 HOUR = ZOOMS["1h"]
@@ -107,7 +107,7 @@ def test_how_a_step_ended_is_a_word_and_a_symbol() -> None:
 
 def test_what_became_of_a_pod_is_said_in_words() -> None:
     assert len({pod_words(state) for state in PodState}) == len(PodState)
-    assert (took(run()), took(open_run())) == (0.5, None)
+    assert (run().took, open_run().took) == (0.5, None)
 
 
 @pytest.mark.parametrize("reason", list(RunReason))

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from exporter.clock import ago, utc
 from exporter.serving.html import ICON, SYMBOLS, style
-from webhook.status.progress import pod_words, run_kind, run_sentence, run_word, took
+from webhook.status.progress import pod_words, run_kind, run_sentence, run_word
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _AGE = re.compile(r'(<span class="ago"[^>]*>)[^<]*')
@@ -56,7 +56,6 @@ def _environment() -> Environment:
         "run_kind": run_kind,
         "run_word": run_word,
         "run_sentence": run_sentence,
-        "run_took": took,
         "pod_words": pod_words,
         "from_timestamp": lambda moment: datetime.fromtimestamp(moment, UTC),
     }

@@ -5,20 +5,12 @@ from datetime import datetime
 
 from exporter.clock import utc
 from webhook.record.journal import Outcome, PodState, Run
-from webhook.record.reasons import reason_of
+from webhook.status.progress import pod_words
 
 _SYMPTOM = (
     "Users saw `cf push` fail with HTTP 503, CF-StagerUnavailable, code 170010, *Stager is unavailable: execution"
     " expired*. Running apps kept running."
 )
-_STATES = {
-    PodState.LISTED: "not deleted: the run ended before",
-    PodState.INTENDED: "a delete may have been sent; what became of it is not on record",
-    PodState.DELETED: "deleted by this run",
-    PodState.GONE: "did not exist any more",
-    PodState.REPLACED: "replaced by somebody else",
-    PodState.SPARED: "not deleted: the BBS was reachable by then, or a person stopped the run",
-}
 
 
 def postmortem(run: Run, *, now: datetime) -> str:
@@ -43,15 +35,14 @@ def _section(title: str, lines: Iterable[str]) -> str:
 
 
 def _summary(run: Run) -> str:
-    reason = reason_of(run.reason)
     lines = [_SYMPTOM if run.proved_at else "A run was requested; whether users noticed anything is not on record.", ""]
     if run.outcome is None:
         lines.append(f"The run has not ended. It is at the step {run.step or 'before the first'}.")
     else:
-        took = f" after {_seconds(run.started, run.ended)}" if run.ended else ""
+        took = f" after {run.took:.0f} s" if run.took is not None else ""
         lines.append(f"**The run ended as `{run.outcome}`{took}.** {run.detail}".rstrip())
-    if reason is not None:
-        lines.append(f"Reason `{run.reason}`: {reason.sentence}")
+    if run.cause is not None:
+        lines.append(f"Reason `{run.reason}`: {run.cause.sentence}")
     return _section("Summary", lines)
 
 
@@ -94,7 +85,7 @@ def _proof(run: Run) -> list[str]:
 def _pods(run: Run) -> list[str]:
     if not run.pods:
         return ["No pod was to be deleted."]
-    rows = [f"| {pod.name} | `{pod.uid}` | {_STATES[pod.state]} |" for pod in run.pods]
+    rows = [f"| {pod.name} | `{pod.uid}` | {pod_words(pod.state)} |" for pod in run.pods]
     return ["| pod | UID | what became of it |", "| --- | --- | --- |", *rows]
 
 
@@ -133,7 +124,3 @@ def _fenced(text: str) -> list[str]:
 def _cell(text: str) -> str:
     """Text within a table: a log line or an alert's name must not break it."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-
-def _seconds(start: datetime, end: datetime | None) -> str:
-    return f"{(end - start).total_seconds():.0f} s" if end is not None else "unknown time"

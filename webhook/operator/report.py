@@ -161,7 +161,7 @@ def run_lines(run: Run) -> list[str]:
 
 
 def step_line(step: StepRecord) -> str:
-    took = f"{(step.ended - step.started).total_seconds():.0f} s" if step.ended else ""
+    took = f"{step.took:.0f} s" if step.took is not None else ""
     return f"{step.started:%H:%M:%S}  {step.name:<23} {step.result or '…':<11} {took:>6}  {step.detail}".rstrip()
 
 
@@ -173,4 +173,4 @@ def outcome_line(run: Run) -> str:
 
 
 def _took(run: Run) -> str:
-    return f"{(run.ended - run.started).total_seconds():.0f} s" if run.ended else "…"
+    return f"{run.took:.0f} s" if run.took is not None else "…"

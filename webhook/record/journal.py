@@ -83,12 +83,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
 
+def _seconds(start: datetime, end: datetime | None) -> float | None:
+    return None if end is None else (end - start).total_seconds()
+
+
 class StepRecord(Record, frozen=True):
     name: Step
     started: Moment
     ended: Moment | None = None
     result: StepResult | None = None
     detail: str = ""
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end; None while it has not ended."""
+        return _seconds(self.started, self.ended)
 
 
 class PodRecord(Record, frozen=True):
@@ -152,6 +161,11 @@ class Run(Record, frozen=True):
     pods: tuple[PodRecord, ...] = ()
     evidence: str = ""
     executor: str = ""
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end; None while it has not ended."""
+        return _seconds(self.started, self.ended)
 
     @property
     def cause(self) -> RunReason | None:

@@ -32,12 +32,12 @@ _KINDS = {
     Outcome.FAILED: "bad",
 }
 _PODS = {
-    PodState.LISTED: "on the list, not deleted yet",
+    PodState.LISTED: "on the list, not deleted",
     PodState.INTENDED: "a delete may have been sent",
     PodState.DELETED: "deleted by this run",
     PodState.GONE: "did not exist any more",
     PodState.REPLACED: "was replaced by another pod before",
-    PodState.SPARED: "spared: the BBS was reachable",
+    PodState.SPARED: "spared: the BBS was reachable by then, or a person stopped the run",
 }
 
 
@@ -61,8 +61,7 @@ def step_lines(run: Run) -> tuple[StepLine, ...]:
 
 def _line(step: StepRecord) -> StepLine:
     state, kind, result = _RESULTS[step.result]
-    took = (step.ended - step.started).total_seconds() if step.ended is not None else None
-    return StepLine(STEPS[step.name], state, kind, result, step.detail, step.started, took)
+    return StepLine(STEPS[step.name], state, kind, result, step.detail, step.started, step.took)
 
 
 def _to_come(run: Run) -> tuple[StepLine, ...]:
@@ -93,8 +92,3 @@ def run_sentence(run: Run) -> str:
 
 def pod_words(state: PodState) -> str:
     return _PODS[state]
-
-
-def took(run: Run) -> float | None:
-    """Seconds from the start to the end."""
-    return (run.ended - run.started).total_seconds() if run.ended is not None else None
