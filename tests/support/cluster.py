@@ -31,6 +31,18 @@ def processes(script: str, pod: str) -> list[int]:
     return found
 
 
+async def accepts(host: str, port: int = 8889) -> bool:
+    """Whether something accepts a TCP connection there within 2 s."""
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
 class RealCluster:
     """A running cluster with the stand-in foundation on it, namespace `cf`."""
 
