@@ -21,8 +21,9 @@ OPERATOR = "overlays/prometheus-operator"
 def rights(folder: str) -> str:
     """The Roles for the foundations of a folder's diego.yaml."""
     config = load(str(DIRECTORY / folder / "diego.yaml"), program="runbook")
-    documents = (manifests(each, replicas=2, namespace="diego-medic") for each in config.foundations)
-    return f"# Written by `diego-runbook manifests --config.file={folder}/diego.yaml`.\n" + "---\n".join(documents)
+    return f"# Written by `diego-runbook manifests --config.file={folder}/diego.yaml`.\n" + manifests(
+        config.foundations, replicas=2, namespace="diego-medic"
+    )
 
 
 def rule() -> str:

@@ -4,12 +4,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final
 
-from msgspec.structs import replace
-
 from exporter.clock import Clock
 from exporter.config.model import Config, Foundation
-from exporter.config.remediation import Remediation
-from exporter.foundation.observer import Observer
+from exporter.foundation.observer import Observer, observed
 from exporter.foundation.probe import Dialer, dial_tcp
 from exporter.gauges import ViewAt
 from exporter.kubernetes.api import Kubernetes
@@ -77,7 +74,7 @@ class Fleet:
     def apply(self, config: Config) -> None:
         """Continue with this config: a foundation that is the same in both stays as it is."""
         self._spread = min(1.0, max(LEAST_SPREAD, len(config.foundations) / MANY))
-        self._observers.apply(map(_observed, config.foundations))
+        self._observers.apply(map(observed, config.foundations))
         observers = self.observers
         self._texts = {observer: self._text(observer) for observer in observers}
         self._counts = {name: self._counts[name] for name in self._observers.works}
@@ -97,8 +94,3 @@ class Fleet:
 
     def _text(self, observer: Observer) -> FoundationText:
         return self._texts.get(observer) or FoundationText(observer, self._counts[observer.foundation.name])
-
-
-def _observed(foundation: Foundation) -> Foundation:
-    """The foundation without what only concerns its remediation, which is no reason to start again."""
-    return replace(foundation, remediation=Remediation())

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
+from msgspec.structs import replace
+
 from exporter.clock import Clock
 from exporter.config.model import Foundation
 from exporter.config.names import component_names, service_name
+from exporter.config.remediation import Remediation
 from exporter.foundation import assess
 from exporter.foundation.component import ComponentWatch
 from exporter.foundation.probe import Dialer, dial_tcp, probe
@@ -22,6 +25,11 @@ from exporter.kubernetes.api import ENDPOINTS, SERVICES, Kubernetes, KubernetesE
 from exporter.kubernetes.reflector import Pace, Reflector
 
 log = logging.getLogger(__name__)
+
+
+def observed(foundation: Foundation) -> Foundation:
+    """The foundation without what only concerns its remediation: a change of that is no reason to observe again."""
+    return replace(foundation, remediation=Remediation())
 
 
 class Observer:

@@ -86,14 +86,14 @@ def test_the_route_of_the_operator_is_the_shipped_one() -> None:
 
 def test_two_foundations_in_one_namespace_have_roles_of_their_own() -> None:
     def names(foundation: str) -> set[str]:
-        made = manifests(validated(Foundation, {"name": foundation}), replicas=2, namespace="diego-medic")
+        made = manifests([validated(Foundation, {"name": foundation})], replicas=2, namespace="diego-medic")
         return {each["metadata"]["name"] for each in yaml.safe_load_all(made)}
 
     assert not names("east") & names("west")
 
 
 def test_every_pod_of_a_statefulset_is_named() -> None:
-    made = yaml.safe_load_all(manifests(validated(Foundation, {"name": "cf"}), replicas=3, namespace="elsewhere"))
+    made = yaml.safe_load_all(manifests([validated(Foundation, {"name": "cf"})], replicas=3, namespace="elsewhere"))
     (role,) = (each for each in made if each["kind"] == "Role" and each["metadata"]["name"] == "diego-webhook-cf")
     named = {(rule["resources"][0], *rule["resourceNames"]) for rule in role["rules"] if "resourceNames" in rule}
     assert ("pods", "diego-api-0", "diego-api-1", "diego-api-2") in named

@@ -50,7 +50,7 @@ class Board:
 
     def _journal(self, name: str, medic: Medic) -> Journal | None:
         """The journal; one that is lost or another's is not known, whatever was read before."""
-        return None if isinstance(medic.unreadable, JournalError) else self._medics.journals().get(name)
+        return None if isinstance(medic.unreadable, JournalError) else self._medics.journal(name)
 
     def find(self, run_id: str) -> tuple[Known, Run] | None:
         for name in self.names():
@@ -79,18 +79,19 @@ class Board:
         """The pieces of the page of all foundations."""
         everything = [self.known(name) for name in self.names()]
         pieces = overview_piece(everything)
-        for name in self.names():
-            pieces |= self._foundation(name, viewer)
+        for known in everything:
+            pieces |= self._foundation(known, viewer)
         runs = [run for known in everything if known.journal is not None for run in known.journal.runs]
         return pieces | runs_piece(runs, now=utc_now(self._clock), several=len(everything) > 1)
 
-    def _foundation(self, name: str, viewer: Viewer) -> Pieces:
+    def _foundation(self, known: Known, viewer: Viewer) -> Pieces:
+        name = known.foundation.name
         key, wanted = self._key(name), (name, viewer)
         kept = self._rendered.get(wanted)
         if kept is not None and kept[0] == key:
             return kept[1]
         watch = self._watches.get(name)
-        pieces = foundation_pieces(self.known(name), watch.history.spans if watch is not None else (), viewer)
+        pieces = foundation_pieces(known, watch.history.spans if watch is not None else (), viewer)
         if len(self._rendered) > 8 * len(self.names()) + 100:  # of foundations that are not in the config any more
             self._rendered.clear()
         self._rendered[wanted] = (key, pieces)

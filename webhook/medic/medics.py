@@ -37,8 +37,12 @@ class Medics:
 
     def journals(self) -> dict[str, Journal]:
         """The journals by foundation, without those that were not read for `Timings.journal_shown`."""
-        seen = {name: medic.store.recent(self._journal_shown) for name, medic in self._medics.works.items()}
+        seen = {name: self.journal(name) for name in self._medics.works}
         return {name: journal for name, journal in seen.items() if journal is not None}
+
+    def journal(self, name: str) -> Journal | None:
+        """The journal of one foundation; None where it was not read for so long. Raises KeyError."""
+        return self._medics.works[name].store.recent(self._journal_shown)
 
     def not_ready(self) -> str | None:
         """Which journals were not tried yet. A dead API server is not our defect: it was tried."""

@@ -145,6 +145,5 @@ def explain(foundations: Sequence[Foundation]) -> ExitCode:
 
 def show_manifests(foundations: Sequence[Foundation], *, replicas: int, namespace: str) -> ExitCode:
     """The Roles for these foundations, as YAML. Asks no API server."""
-    documents = (manifests(each, replicas=replicas, namespace=namespace) for each in foundations)
-    say("---\n".join(documents).rstrip("\n"))
+    say(manifests(foundations, replicas=replicas, namespace=namespace).rstrip("\n"))
     return ExitCode.OK

@@ -12,16 +12,16 @@ EXPORTER, WEBHOOK = "diego-exporter", "diego-webhook"
 GROUP = "rbac.authorization.k8s.io"
 
 
-def manifests(foundation: Foundation, *, replicas: int, namespace: str) -> str:
-    """YAML documents: two Roles in the foundation's namespace, bound to the programs' service accounts in `namespace`.
+def manifests(foundations: Iterable[Foundation], *, replicas: int, namespace: str) -> str:
+    """YAML documents: two Roles in each foundation's namespace, bound to the service accounts in `namespace`.
 
     RBAC knows no patterns, so each pod is listed by its name: those of `replicas` pods of each StatefulSet.
     """
-    accounts = ((EXPORTER, reading()), (WEBHOOK, _of_webhook(foundation, replicas)))
-    # Two foundations may share a namespace, so the names contain the foundation.
     return "---\n".join(
         yaml.safe_dump(document, sort_keys=False)
-        for account, permissions in accounts
+        for foundation in foundations
+        for account, permissions in ((EXPORTER, reading()), (WEBHOOK, _of_webhook(foundation, replicas)))
+        # Two foundations may share a namespace, so the names contain the foundation.
         for document in _role(f"{account}-{foundation.name}", account, permissions, foundation.namespace, namespace)
     )
 

@@ -14,9 +14,8 @@ from msgspec.structs import replace
 
 from exporter.clock import Clock
 from exporter.config.model import Config, Foundation
-from exporter.config.remediation import Remediation
 from exporter.foundation import assess
-from exporter.foundation.observer import Observer
+from exporter.foundation.observer import Observer, observed
 from exporter.foundation.probe import Dialer
 from exporter.foundation.summary import is_fresh
 from exporter.kubernetes.api import Kubernetes
@@ -87,7 +86,6 @@ def _build(
 
 
 def _watched(foundation: Foundation) -> Foundation:
-    """The foundation without its remediation, which is no reason to start again, and probed twice in `staleness`."""
+    """As it is observed, and probed twice in `staleness`."""
     bbs = foundation.bbs
-    slow = replace(bbs, interval=max(bbs.interval, foundation.staleness / 2))
-    return replace(foundation, bbs=slow, remediation=Remediation())
+    return replace(observed(foundation), bbs=replace(bbs, interval=max(bbs.interval, foundation.staleness / 2)))
