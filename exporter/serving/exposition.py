@@ -89,7 +89,7 @@ class CachedCollectors:
         for collector in self._collectors:
             try:
                 families = list(collector.collect())
-            except Exception:
+            except Exception:  # one collector that fails must not take the other metrics with it
                 log.exception("collector failed", extra={"collector": type(collector).__name__})
                 continue
             yield from families

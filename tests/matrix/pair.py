@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster.conftest import BBS_HOST, Cf
+from tests.cluster.conftest import Cf
 from tests.matrix.gate import Ambush, Gate
 from tests.support.programs import Json, Webhook
 
@@ -64,14 +64,13 @@ class Replica:
 @asynccontextmanager
 async def replicas(cf: Cf, ambush: Ambush, remediation: Json) -> AsyncIterator[tuple[Replica, Replica]]:
     """Two webhooks with the least rights, not yet started; whatever is left of them at the end is killed."""
-    cf.token_file.write_text(cf.bearer)
     user = await cf.user("diego-webhook")
     async with AsyncExitStack() as stack:
         made = []
         for name in ("a", "b"):
             gate = Gate(name, cf.url, ambush)
             await stack.enter_async_context(gate.open())
-            webhook = Webhook(_config(cf, name, _through(user, gate), remediation), fast=True)
+            webhook = Webhook(cf.config(_through(user, gate), **remediation), fast=True)
             webhook.headers = {"Authorization": f"Bearer {cf.bearer}"}
             made.append(Replica(gate, webhook))
             stack.push_async_callback(made[-1].abandon)
@@ -83,15 +82,4 @@ def _through(user: Path, gate: Gate) -> Path:
     document["clusters"][0]["cluster"] = {"server": gate.url}
     path = user.with_name(f"{gate.name}.kubeconfig")
     path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def _config(cf: Cf, name: str, kubeconfig: Path, remediation: Json) -> Path:
-    document = {
-        "foundations": [{"name": "cf", "kubeconfig": str(kubeconfig), "bbs": {"host": BBS_HOST}}],
-        "remediation": {"mode": "auto"} | remediation,
-        "webhook": {"bearer_token_file": str(cf.token_file)},
-    }
-    path = cf.folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path

@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -274,22 +275,13 @@ async def command(module: str, *arguments: str) -> Ended:
 async def begun(module: str, *arguments: str) -> asyncio.subprocess.Process:
     """A program that is running."""
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        module,
-        *arguments,
+        *(sys.executable, "-W", "error", "-m", module, *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        preexec_fn=_heeds_ctrl_c,
+        # A shell starts a background job with SIGINT ignored, and its children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-
-
-def _heeds_ctrl_c() -> None:
-    """A shell starts a background job with SIGINT ignored, and its children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ended:
