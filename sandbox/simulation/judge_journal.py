@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from exporter.config.model import Foundation
 from sandbox.simulation.history import History, Written
+from sandbox.simulation.replica import EPOCH
 from webhook.record.journal import Journal, Outcome, PodState, Run
 
 ACTORS = ("replica", "cli")
@@ -129,15 +130,26 @@ def _recovery(ended: Written, run: Run, history: History, foundation: Foundation
 
 
 def _pace(history: History, foundation: Foundation) -> Iterator[str]:
-    """The cooldown between two disruptive runs, and the breaker: by the cluster's time, not by those on record."""
+    """The cooldown between two disruptive runs, and the breaker.
+
+    A run may end long before that can be written, and its own time says when: the clocks are right here. That time is
+    not believed where a pod was deleted later.
+    """
     remediation = foundation.remediation
     opened: dict[str, float] = {}
     for each in history.written:
         for run in each.journal.runs:
             opened.setdefault(run.id, each.at)
-    disruptive = [(opened[run.id], ended.at) for ended, run in _ends(history) if run.disruptive]
+    disruptive = [(opened[run.id], _stopped(end, run, history)) for end, run in _ends(history) if run.disruptive]
     for (_, ended_at), (opened_at, _) in pairwise(disruptive):
         if opened_at - ended_at < remediation.cooldown - 1.0:
             yield f"a run started at {opened_at:.3f}, {opened_at - ended_at:.1f} s after a restart: in the cooldown"
     if len(disruptive) > remediation.breaker.runs:
         yield f"{len(disruptive)} restarts, and the breaker opens after {remediation.breaker.runs}"
+
+
+def _stopped(end: Written, run: Run, history: History) -> float:
+    """When it ended, as it says; not before its last DELETE."""
+    uids = {pod.uid for pod in run.pods}
+    deletes = [each.at for each in history.deleted if each.uid in uids and each.at <= end.at]
+    return max([*deletes, *([run.ended.timestamp() - EPOCH] if run.ended is not None else [])])

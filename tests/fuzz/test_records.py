@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -27,7 +28,7 @@ from webhook.metrics import JournalCollector
 from webhook.operator.report import history_lines, run_lines
 from webhook.record import changes
 from webhook.record.encoding import JournalUnreadableError, decode, encode
-from webhook.record.errors import JournalError
+from webhook.record.errors import FencedError, JournalError
 from webhook.record.journal import Journal, Outcome
 from webhook.record.lease import JOURNAL_UID, Held
 from webhook.record.public import public_run
@@ -35,6 +36,7 @@ from webhook.requests.alerts import request_as_alerts
 from webhook.requests.decision import begin, decide, left_wanted, reconsider, request_as_person
 from webhook.status.known import Known
 from webhook.status.timeline import ZOOMS
+from webhook.timings import DEFAULT
 
 WINDOW = timedelta(hours=6)
 CF = foundation(remediation={"mode": "auto"})
@@ -156,21 +158,11 @@ def test_a_lease_that_somebody_edits_has_one_holder_at_most_and_soon_one_again(r
 
 async def contended(random: Random) -> None:
     cluster, held = Shelf(), list[Held]()
-
-    async def want(name: str) -> None:
-        writer = InProcessWriter(cluster)
-        writer.slow(lambda: random.uniform(0, 0.2))
-        while True:
-            # As in the journal, each holder's epoch is known to the next one.
-            async with a_lock(writer, name).hold(least_epoch=lambda: max([0, *(each.epoch for each in held)])) as mine:
-                held.append(mine)
-                while not mine.lost:  # noqa: ASYNC110 - the time is virtual
-                    await asyncio.sleep(1)
-
-    tasks = [asyncio.create_task(want(name)) for name in "ab"]
-    for number in range(2):
-        await asyncio.sleep(random.uniform(1, 12))
-        edit(random, cluster, may_delete=number == 0)
+    medics = [a_medic(cluster, random, name, held) for name in "ab"]
+    tasks = [asyncio.create_task(medic) for medic in medics]
+    for _ in range(2):
+        await asyncio.sleep(random.uniform(0, 12))
+        edit(random, cluster)
         for _ in range(12):  # for as long as a holder trusts its lease, and a little longer
             await asyncio.sleep(1)
             assert sum(trusted(each) for each in held) <= 1, "two may act"
@@ -185,14 +177,36 @@ async def contended(random: Random) -> None:
     assert len({each.epoch for each in held}) == len(held), "an epoch came twice"
 
 
-def edit(random: Random, cluster: Shelf, *, may_delete: bool) -> None:
+async def a_medic(cluster: Shelf, random: Random, name: str, held: list[Held]) -> None:
+    """Holds the lease whenever it can, as `Medic` does; `held`: what it might have deleted pods with."""
+    writer = InProcessWriter(cluster)
+    writer.slow(lambda: random.uniform(0, 0.2))
+    store = a_store(writer)
+    while True:
+        with suppress(JournalError):  # created by the other one in between
+            await store.ensure()
+            async with a_lock(writer, name).hold(
+                least_epoch=lambda: store.epoch, journal_uid=lambda: store.uid
+            ) as mine:
+                try:
+                    await store.claim(mine.epoch)
+                except FencedError:
+                    await asyncio.sleep(DEFAULT.lease_duration)
+                    continue
+                held.append(mine)
+                while not mine.lost:  # noqa: ASYNC110 - the time is virtual
+                    await asyncio.sleep(1)
+        await asyncio.sleep(DEFAULT.poll)
+
+
+def edit(random: Random, cluster: Shelf) -> None:
     """As `kubectl edit lease` does, within what the API server validates.
 
     Nobody writes the identity of another program there, which has a random part. A long duration is waited for.
     """
     if JOURNAL not in cluster.leases:
         return
-    if may_delete and random.random() < 0.2:  # not twice: within the milliseconds of a race nobody could notice
+    if random.random() < 0.2:
         cluster.delete("leases", JOURNAL)
         return
     found = cluster.object("leases", JOURNAL)

@@ -1,10 +1,12 @@
 """Several programs on one foundation: one acts, and whichever dies, another continues where the journal says."""
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
 
+from sandbox.transport import Request
 from tests.support.incident import (
     RECOVERED_IN,
     RESTART,
@@ -120,6 +122,24 @@ async def test_a_holder_that_was_replaced_opens_no_run(cluster: InProcessCluster
         await asyncio.sleep(60)
 
     assert (runs_of(cluster), cluster.journal().request is not None) == ((), True)
+
+
+async def test_a_holder_whose_epoch_is_not_new_waits_for_as_long_as_another_may_trust_its_lease(
+    cluster: InProcessCluster,
+) -> None:
+    program = Program(cluster)
+
+    def another_has_it_too(request: Request) -> None:
+        if request.call == "create leases":
+            cluster.put_journal(msgspec.structs.replace(cluster.journal(), epoch=1))
+
+    program.writer.mishap = another_has_it_too
+    async with working(program):
+        await alert(program)
+        run = await ended(cluster, within=TAKEN_OVER_IN)
+
+    assert (run.outcome, cluster.journal().epoch) == (Outcome.RECOVERED, 2)
+    assert run.started >= at(0) + timedelta(seconds=DEFAULT.lease_duration)
 
 
 async def test_a_successor_proves_again_before_it_deletes_more(cluster: InProcessCluster) -> None:

@@ -199,6 +199,17 @@ async def test_a_holder_from_before_is_fenced(store: Store, cluster: Shelf) -> N
     assert (cluster.journal().epoch, store.epoch) == (4, 4)
 
 
+async def test_of_two_holders_with_the_same_epoch_one_claims_the_journal(store: Store, cluster: Shelf) -> None:
+    """Somebody deleted the Lease twice in a moment."""
+    await store.claim(4)
+
+    with pytest.raises(FencedError, match="epoch 4 is on record, so 4 is not new"):
+        await a_store(InProcessWriter(cluster)).claim(4)
+    await a_store(InProcessWriter(cluster)).claim(5)
+
+    assert cluster.journal().epoch == 5
+
+
 async def test_who_holds_no_lease_writes_beside_the_holder(store: Store, cluster: Shelf) -> None:
     await store.update(nothing, epoch=4)
     await store.update(noting("an alert"))

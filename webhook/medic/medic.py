@@ -117,7 +117,7 @@ class Medic:
                     finally:
                         self.meter.leading(leads=False)
             except FencedError as error:
-                log.warning("run given up: the lease is not certain", extra=self._fields(error=str(error)))
+                log.warning("gave up the lease: it is not certain", extra=self._fields(error=str(error)))
             except JournalError as error:
                 log.warning("journal refused", extra=self._fields(reason=error.reason, error=str(error)))
             except KubernetesError as error:
@@ -138,8 +138,8 @@ class Medic:
                 if not held.remaining(self._context.instant()):
                     await self._news()
                     continue
-                if not claimed:  # the first write is the new epoch: it stops an earlier holder
-                    await self.store.update(lambda journal: (journal, None), epoch=held.epoch)
+                if not claimed:
+                    await self._claim(held)
                     claimed = True
                 journal = self.store.journal
                 if journal is not None and journal.open_run is not None:
@@ -154,6 +154,15 @@ class Medic:
                     raise
                 log.warning("API server not reachable", extra=self._fields(error=str(error)))
             await self._news()
+
+    async def _claim(self, held: Held) -> None:
+        """Marks the journal as this holder's, which stops an earlier one. Raises FencedError and KubernetesError."""
+        try:
+            await self.store.claim(held.epoch)
+        except FencedError:
+            # Another process has got this epoch too, and may trust its lease for so long; ours keeps all others away.
+            await asyncio.sleep(self._context.timings.lease_duration)
+            raise
 
     def _has_work(self) -> bool:
         """Whether this medic should hold the lease: not while another one must execute the open run.

@@ -40,6 +40,20 @@ def fenced(change: Change[R], epoch: int | None) -> Change[R]:
     return guarded
 
 
+def claimed(epoch: int) -> Change[None]:
+    """Marks the journal as this holder's. Raises FencedError where it is not the first with this epoch.
+
+    Where somebody deletes the Lease twice in a moment, two processes may get the same epoch: one of them may act.
+    """
+
+    def claim(journal: Journal) -> tuple[Journal, None]:
+        if journal.epoch >= epoch:
+            raise FencedError(f"epoch {journal.epoch} is on record, so {epoch} is not new")
+        return msgspec.structs.replace(journal, epoch=epoch), None
+
+    return claim
+
+
 def fail(future: asyncio.Future[object], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)

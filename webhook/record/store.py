@@ -18,7 +18,7 @@ from exporter.config.model import Foundation
 from exporter.foundation.pulse import Pulse
 from exporter.kubernetes.api import ApiUnreachableError, ConflictError, NotFoundError
 from exporter.kubernetes.objects import Metadata
-from webhook.record.batch import Change, apply, fail, fenced
+from webhook.record.batch import Change, apply, claimed, fail, fenced
 from webhook.record.encoding import JournalUnreadableError, decode, encode
 from webhook.record.errors import ForeignJournalError, JournalLostError
 from webhook.record.journal import MAX_BYTES, Journal
@@ -94,6 +94,10 @@ class Store:
         finally:
             future.cancel()  # of a caller that was cancelled while it waited: its change is dropped
         return future.result()  # type: ignore[return-value] # the queue holds changes of any type
+
+    async def claim(self, epoch: int) -> None:
+        """The first write of a holder: from now on those before it are refused. Raises FencedError as well."""
+        await self.update(claimed(epoch))
 
     async def _flush(self) -> None:
         batch, self._queue = self._queue, []
