@@ -3,11 +3,13 @@
 import pytest
 
 from exporter.kubernetes.api import ApiUnreachableError
+from sandbox.transport import Request
 from tests.support.inprocess import JOURNAL, InProcessWriter, Shelf
 from tests.support.stores import a_store, nothing, noting, texts
 from webhook.record.errors import ForeignJournalError, JournalLostError
 from webhook.record.journal import Journal
 from webhook.record.store import Store
+from webhook.writer import LeaseSpec
 
 pytestmark = pytest.mark.looptime
 
@@ -94,6 +96,23 @@ async def test_a_journal_that_is_gone_while_it_was_known_is_lost(store: Store, c
         with pytest.raises(JournalLostError, match="was there and is missing"):
             await attempt
     assert cluster.config_maps == {}
+
+
+async def test_a_journal_that_another_process_begins_in_the_same_moment_is_not_lost(
+    store: Store, writer: InProcessWriter, cluster: Shelf
+) -> None:
+    """It and its Lease are created while this process is about to create it."""
+
+    def another_is_faster(request: Request) -> None:
+        if request.call == "get leases" and writer.calls["get leases"] == 2:
+            cluster.put_journal(Journal(foundation="cf", epoch=1))
+            cluster.write_lease(JOURNAL, LeaseSpec(holder_identity="b", lease_transitions=1))
+
+    writer.mishap = another_is_faster
+
+    await store.update(noting("an alert"))
+
+    assert (texts(cluster.journal()), cluster.journal().epoch) == (["an alert"], 1)
 
 
 async def test_a_journal_that_comes_back_is_used_again(store: Store, cluster: Shelf) -> None:

@@ -173,7 +173,8 @@ class Store:
         if await self._transitions() is None:
             return False
         try:
-            await self._writer.read_config_map(self.name)  # it may have been created between the two reads
+            # Another replica may have created both between the two reads.
+            await self._writer.read_config_map(self.name)
         except NotFoundError:
             return True
         return False
@@ -217,7 +218,7 @@ class Store:
             except NotFoundError:
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing") from None
         else:
-            if await self._transitions() is not None:
+            if await self._was_there():
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing")
             written = await self._writer.create_config_map(self.name, data)
             self._uid = written.metadata.uid
