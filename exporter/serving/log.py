@@ -6,8 +6,10 @@ secret is ever an `extra`; the kubeconfig's library, which logs what it sends, i
 
 import json
 import logging
+import re
 import sys
 import traceback
+from functools import lru_cache
 from typing import Any, Literal, TextIO, get_args
 
 from exporter.clock import to_rfc3339
@@ -18,6 +20,7 @@ FORMATS: tuple[str, ...] = get_args(LogFormat)
 LEVELS: tuple[str, ...] = get_args(LogLevel)
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_PLAIN = re.compile(r'[^ ="\\]+').fullmatch
 _NAMES = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 
 
@@ -59,6 +62,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
+@lru_cache(maxsize=256)  # the keys are in the code
 def _key(key: str) -> str:
     return "".join(char if char.isalnum() or char in "_.-" else "_" for char in key)
 
@@ -67,8 +71,7 @@ def _logfmt(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     text = str(value)
-    plain = text and text.isprintable() and not any(char in ' ="\\' for char in text)
-    return text if plain else _quoted(text)
+    return text if _PLAIN(text) and text.isprintable() else _quoted(text)
 
 
 def _quoted(value: object) -> str:
@@ -76,7 +79,8 @@ def _quoted(value: object) -> str:
 
     JSON itself leaves C1 controls, NEL and the line separators of Unicode as they are.
     """
-    return "".join(map(_visible, json.dumps(value, default=str, ensure_ascii=False)))
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def _visible(char: str) -> str:
