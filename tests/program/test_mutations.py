@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutations.patches import ROOT, Mutation, PatchError, apply, copy_to, mutations
-from tests.mutations.table import Result, table
+from tests.mutations.table import NOT_CAUGHT, Result, rows, table, title
 
 LEAST = 25
 
@@ -34,8 +34,14 @@ def test_the_tests_that_a_mutation_names_exist() -> None:
     assert [test for test in sorted(named) if not (ROOT / test).is_file()] == []
 
 
+def test_the_page_says_of_each_mutation_what_notices_it() -> None:
+    on_the_page = rows()
+    assert {title(each): on_the_page.get(title(each), NOT_CAUGHT) for each in mutations()} == on_the_page
+    assert [reason for reason, by in on_the_page.items() if by == NOT_CAUGHT] == []
+
+
 def test_a_mutation_that_nothing_notices_stands_out_in_the_table() -> None:
-    assert "| NOT CAUGHT | 0 |" in table([Result(replace(mutations()[0], unseen=""))])
+    assert f"| {NOT_CAUGHT} | 0 |" in table([Result(replace(mutations()[0], unseen=""))])
 
 
 def test_a_patch_of_another_text_does_not_apply(tree: Path, tmp_path: Path) -> None:
