@@ -14,7 +14,7 @@ from webhook.operator import cli
 from webhook.operator.manifests import manifests
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-FILES = sorted(DEPLOY.rglob("*.yaml"))
+FILES = sorted(file for file in DEPLOY.rglob("*.yaml") if not file.name.endswith(".patch.yaml"))
 OBJECTS: list[dict[str, Any]] = [
     each for file in FILES for each in yaml.safe_load_all(file.read_text()) if "kind" in each and "$patch" not in each
 ]
@@ -67,6 +67,24 @@ def test_the_service_leads_to_the_pods(deployment: dict[str, Any]) -> None:
 def test_the_configs_are_valid_and_delete_nothing(file: Path) -> None:
     config = load(str(file), program="runbook")
     assert {each.remediation.mode for each in config.foundations} == {"observe"}
+
+
+def test_the_overlay_for_people_adds_the_users_and_changes_nothing_else() -> None:
+    base, patch = (
+        yaml.safe_load_all((DEPLOY / file).read_text())
+        for file in ("base/webhook.yaml", "overlays/people/webhook.patch.yaml")
+    )
+    (before,) = (each["spec"]["template"]["spec"] for each in base if each["kind"] == "Deployment")
+    (after,) = (each["spec"]["template"]["spec"] for each in patch)
+    (secret,) = yaml.safe_load((DEPLOY / "overlays/people/kustomization.yaml").read_text())["secretGenerator"]
+    (mount,), (volume,) = after["containers"][0]["volumeMounts"], after["volumes"]
+    (file,) = secret["files"]
+
+    flag = f"--web.config.file={mount['mountPath']}/{file}"
+    assert after["containers"][0]["command"] == [*before["containers"][0]["command"], flag]
+    assert after["containers"][0]["name"] == before["containers"][0]["name"]
+    assert (mount["name"], volume["secret"]["secretName"]) == (volume["name"], secret["name"])
+    assert volume["name"] not in {each["name"] for each in before["volumes"]}
 
 
 def test_the_route_of_the_operator_is_the_shipped_one() -> None:
