@@ -69,7 +69,7 @@ class Fault:
     late: frozenset[str] = frozenset({"recovered"})
     passing: frozenset[str] = frozenset()
     patience: str = "120s"
-    """`await_ready.timeout`: short where the new pods never become ready."""
+    """`await_ready.timeout`: short where the new pods never become ready, and longer than a kubelet takes to end a pod."""
     retry: str = "1s"
     latest: int = 2
     """Not at crash points where more pods than this were deleted."""
@@ -213,7 +213,7 @@ FAULTS = (
         early=_UNLABELLED,
         amid=_UNLABELLED,
         late=_UNLABELLED | {"failed unreachable"},
-        patience="20s",
+        patience="40s",
     ),
     Fault(
         key="stuck",
@@ -231,7 +231,7 @@ FAULTS = (
         early=_UNLABELLED,
         amid=_UNLABELLED | _RECOVERED,
         late=_UNLABELLED | _RECOVERED,
-        patience="20s",
+        patience="40s",
     ),
     Fault(
         key="nc",
