@@ -55,6 +55,12 @@ def test_a_good_file_is_accepted(path: Path) -> None:
     assert marked(path.read_text("utf-8")) == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy").rglob("diego.yaml")), ids=lambda path: path.parent.name)
+def test_a_config_of_the_repository_names_the_schema(path: Path) -> None:
+    (named,) = re.findall(r"\A# yaml-language-server: \$schema=(\S+)$", path.read_text("utf-8"), re.MULTILINE)
+    assert (path.parent / named).resolve() == DOCS / "diego.schema.json"
+
+
 def test_the_examples_of_the_documentation_are_accepted() -> None:
     pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
     blocks = [block for page in pages for block in re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
