@@ -31,7 +31,7 @@ _EXPORTER_GROUPS = {
 }
 """The tables of docs/metrics.md, by the beginnings of the names in them."""
 
-_FREE = {"pod", "profile", "namespace", "version", "python", "verb", "code", "runbook", "outcome"}
+_FREE = {"pod", "profile", "namespace", "version", "python", "verb", "code", "runbook", "outcome", "vantage"}
 """Labels whose values are not a closed list, or are explained elsewhere."""
 _MOST = 4
 """Values of a label that are listed in a table; longer lists have a table of their own, in docs/runs.md."""

@@ -133,8 +133,7 @@ def test_the_tables_have_each_metric_once() -> None:
         assert len(names) == len(set(names)) > 10
     (row,) = re.findall(r".*`diego_bbs_probes_total`.*", metrics.exporter_tables()["BBS"])
     assert row == (
-        "| `diego_bbs_probes_total` | counter | `result`; `vantage` (`exporter`) | Number of probes of the BBS, by"
-        " result. | never |"
+        "| `diego_bbs_probes_total` | counter | `result`; `vantage` | Number of probes of the BBS, by result. | never |"
     )
 
 
