@@ -84,6 +84,11 @@ def webhook_tables() -> dict[str, str]:
     }
 
 
+def unread() -> Collector:
+    """The same while no journal could be read."""
+    return JournalCollector(foundations=lambda: [_CF], journals=dict)
+
+
 def common(program: str) -> list[Described]:
     """What a program exposes of itself, without the usual metrics of Python."""
     metrics = CommonMetrics(program, version="", clock=SystemClock())

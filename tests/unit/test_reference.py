@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import pytest
 
+from exporter.config.check import validated
+from exporter.config.model import Foundation
 from exporter.config.types import Duration, Rule, Strict
-from exporter.gauges import GAUGES
+from exporter.foundation.view import FoundationView
+from exporter.gauges import GAUGES, Gauge, ViewAt
 from reference import build, metrics, words
 from reference.docstrings import below_fields
 from reference.pages import page, table
@@ -123,8 +126,19 @@ def test_the_string_below_a_field_is_found() -> None:
 
 
 @pytest.mark.parametrize("gauge", GAUGES, ids=lambda gauge: gauge.name)
-def test_every_gauge_says_when_it_is_absent(gauge: Any) -> None:
+def test_a_gauge_is_absent_while_nothing_is_known_or_says_that_it_never_is(gauge: Gauge) -> None:
+    unknown = ViewAt(validated(Foundation, {"name": "cf"}), FoundationView(), 1_000.0)
     assert gauge.absent
+    assert (list(gauge.samples(unknown)) != []) == (gauge.absent == "never")
+
+
+def test_what_the_webhook_says_of_an_unread_journal_is_so() -> None:
+    present = {family.name for family in metrics.unread().collect() if family.samples}
+    rows = re.findall(r"^\| `(\w+)` .* \| (.*) \|$", metrics.webhook_tables()["journal"], re.MULTILINE)
+    assert {name for name, absent in rows if absent == "never"} == present == {"diego_remediation_mode"}
+    assert {absent.rpartition("; ")[2] for name, absent in rows if name not in present} <= {
+        "while the journal is unread", "while it is unread",
+    }  # fmt: skip
 
 
 def test_the_tables_have_each_metric_once() -> None:
