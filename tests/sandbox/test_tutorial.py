@@ -42,11 +42,23 @@ def normal(line: str) -> str:
     return line.strip()
 
 
+def settled(text: str) -> list[str]:
+    """The lines as they always are. Which of the two diego-api pods leads is chance: their lines are sorted."""
+    lines: list[str] = []
+    pods: list[str] = []
+    for line in map(normal, [*text.splitlines(), ""]):
+        if re.match("diego-api-[01] ", line):
+            pods.append(f"POD {line.partition(' ')[2]}")
+        else:
+            lines += [*sorted(pods), line]
+            pods = []
+    return lines[:-1]
+
+
 def matches(shown: str, came: str) -> bool:
     """Whether the page shows what came; a line `…` of the page stands for any number of lines."""
-    lines = shown.splitlines()
-    pattern = "".join("(.*\n)*?" if line == "…" else re.escape(normal(line)) + "\n" for line in lines)
-    return bool(re.fullmatch(pattern, "".join(normal(line) + "\n" for line in came.splitlines())))
+    pattern = "".join("(.*\n)*?" if line == "…" else re.escape(line) + "\n" for line in settled(shown))
+    return bool(re.fullmatch(pattern, "".join(f"{line}\n" for line in settled(came))))
 
 
 @dataclass(frozen=True)
@@ -184,6 +196,9 @@ def test_the_comparison_is_not_blind() -> None:
     assert not matches(shown, f"{came}more\n")
     assert not matches(shown, came.rpartition("00:00:00")[0])
     assert not matches("", came)
+    pods = "diego-api-0  2/2 Running, active\ndiego-api-1  2/2 Running, passive\nservice\n"
+    assert matches(pods, "diego-api-0  2/2 Running, passive\ndiego-api-1  2/2 Running, active\nservice\n")
+    assert not matches(pods, pods.replace("passive", "active"))
 
 
 def test_nothing_of_the_page_is_left_out() -> None:
