@@ -220,7 +220,7 @@ FAULTS = (
         text="an old pod does not terminate, or a new one does not become ready",
         inject=_stick,
         early=_STUCK,
-        amid=_STUCK,
+        amid=_STUCK | _RECOVERED,  # the stuck pod is spared where the first new one serves by then
         late=_STUCK,
         patience="20s",
     ),
