@@ -89,6 +89,7 @@ class Fleet:
             random=self._random,
             dial=self._dial,
             probed=counts.probed,
+            leader_changed=counts.leader_changed,
             spread=self._spread,
         )
 

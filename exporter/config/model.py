@@ -148,6 +148,9 @@ class Foundation(Strict, frozen=True, kw_only=True):
     database: HostPort | None = None
     """Locket's database, probed as evidence only; None: it is not probed."""
 
+    locket: HostPort | None = None
+    """Locket itself, probed as evidence only; None: it is not probed."""
+
     staleness: Annotated[PositiveDuration, Between(_longer_than_between_probes)] = 60.0
     """Seconds that the last known value is published without news, at least `bbs.interval`."""
 

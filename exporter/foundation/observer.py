@@ -13,11 +13,12 @@ from random import Random
 from msgspec.structs import replace
 
 from exporter.clock import Clock
-from exporter.config.model import Foundation
+from exporter.config.model import Foundation, HostPort
 from exporter.config.names import component_names, service_name
 from exporter.config.remediation import Remediation
 from exporter.foundation import assess
 from exporter.foundation.component import ComponentWatch
+from exporter.foundation.leadership import Leadership
 from exporter.foundation.probe import Dialer, dial_tcp, probe
 from exporter.foundation.pulse import Pulse
 from exporter.foundation.view import FoundationView, Probe, ProbeResult, Reading
@@ -32,8 +33,17 @@ def observed(foundation: Foundation) -> Foundation:
     return replace(foundation, remediation=Remediation())
 
 
+def _evidence(foundation: Foundation) -> dict[str, HostPort]:
+    """What is probed as evidence, by the name of its reading in the view."""
+    asked = {"database": foundation.database, "locket": foundation.locket}
+    return {name: place for name, place in asked.items() if place is not None}
+
+
 class Observer:
-    """Observes one foundation while `run` runs. `probed` is told of each probe of the BBS's own address.
+    """Observes one foundation while `run` runs.
+
+    `probed` is told of each probe of the BBS's own address, and `leader_changed` of each change of the leader, by the
+    rules of `exporter.foundation.leadership`.
 
     The first probe comes within the first part of the interval that `spread` is.
     """
@@ -47,6 +57,7 @@ class Observer:
         random: Random,
         dial: Dialer = dial_tcp,
         probed: Callable[[Probe], None] = lambda _probe: None,
+        leader_changed: Callable[[], None] = lambda: None,
         spread: float = 0.1,
     ) -> None:
         self.foundation = foundation
@@ -54,11 +65,13 @@ class Observer:
         self._random = random
         self._dial = dial
         self._probed = probed
+        self._leader_changed = leader_changed
+        self._leadership = Leadership()
         self._spread = spread
         self._changes = Pulse()
         self._kubernetes = Pulse()
         self._bbs = Reading()
-        self._database = Reading()
+        self._evidence = dict.fromkeys(_evidence(foundation), Reading())
         self._pods: dict[tuple[str, str], Reading] = {}  # by UID and address: another address is another question
         self._view = FoundationView()
         self._view_version = 0
@@ -111,14 +124,14 @@ class Observer:
 
     async def run(self) -> None:
         """Observes until it is cancelled."""
-        bbs, database = self.foundation.bbs, self.foundation.database
+        bbs = self.foundation.bbs
         async with asyncio.TaskGroup() as group:
             for watch in (*self._components, *self._routes):
                 group.create_task(watch.run())
             group.create_task(self._probe_regularly(bbs.host, bbs.port, self._record_bbs, jitter=True))
-            if database is not None:
-                coroutine = self._probe_regularly(database.host, database.port, self._record_database, jitter=True)
-                group.create_task(coroutine)
+            for name, place in _evidence(self.foundation).items():
+                record = partial(self._record_evidence, name)
+                group.create_task(self._probe_regularly(place.host, place.port, record, jitter=True))
             if self.foundation.diego_api.probe_pods:
                 group.create_task(self._probe_pods())
 
@@ -166,8 +179,8 @@ class Observer:
         self._probed(answer)
         self._changes()
 
-    def _record_database(self, answer: Probe) -> None:
-        self._database = assess.read(self._database, answer, no_ready_endpoint=False)
+    def _record_evidence(self, name: str, answer: Probe) -> None:
+        self._evidence[name] = assess.read(self._evidence[name], answer, no_ready_endpoint=False)
         self._changes()
 
     def _record_pod(self, key: tuple[str, str], answer: Probe) -> None:
@@ -187,12 +200,14 @@ class Observer:
             synced_at=min(moments) if len(moments) == len(watches) else None,
             bbs=self._bbs,
             pods={uid: self._pods[uid, ip] for uid, ip in pods if (uid, ip) in self._pods},
-            database=self._database,
+            **self._evidence,
         )
 
     def _kubernetes_changed(self) -> None:
         self._changes()
         self._kubernetes()
+        if self._leadership.changed(self.view, self.foundation):
+            self._leader_changed()
         watches = (*self._components, *self._routes)
         synced, error = all(each.synced for each in watches), self.error
         found = [each.component for each in self._components]

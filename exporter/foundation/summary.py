@@ -94,6 +94,8 @@ def _facts(view: FoundationView, foundation: Foundation, *, now: float, fresh: b
     yield Fact("Cloud Controller", *(_cloud_controller(view, foundation) if fresh else (UNKNOWN, "unknown")))
     if foundation.database is not None:
         yield _probed("Locket's database", view.database, foundation, now=now)
+    if foundation.locket is not None:
+        yield _probed("Locket", view.locket, foundation, now=now)
     synced = "in sync" if view.synced else f"not in sync: {error}" if error else "not read yet"
     yield Fact("Kubernetes API", synced, "good" if view.synced else "unknown", view.synced_at)
 

@@ -92,3 +92,4 @@ class FoundationView:
     bbs: Reading = Reading()
     pods: Mapping[str, Reading] = field(default_factory=dict)  # by pod UID
     database: Reading = Reading()
+    locket: Reading = Reading()

@@ -19,12 +19,13 @@ QUERIES = PANEL_QUERIES + [
 ]
 
 # The metrics as they are documented. *State* is what is so, told alike by every replica; it is never summed, though a
-# pod's restarts are a counter. *Deeds* are what one process did; they are summed over the replicas.
+# pod's restarts and the leader's changes are counters. *Deeds* are what one process did; they are summed over replicas.
 STATE = {
     "diego_bbs_tcp_reachable",
     "diego_bbs_last_probe_timestamp_seconds",
     "diego_bbs_active_leaders",
     "diego_bbs_serving_pods",
+    "diego_bbs_leader_changes_total",
     "diego_api_ready",
     "diego_api_pods_desired",
     "diego_api_pods_ready",
@@ -38,6 +39,7 @@ STATE = {
     "diego_cloud_controller_pods_desired",
     "diego_cloud_controller_pods_ready",
     "diego_database_tcp_reachable",
+    "diego_locket_tcp_reachable",
     "diego_foundation_info",
     "diego_kubernetes_synced",
     "diego_kubernetes_last_sync_timestamp_seconds",

@@ -22,6 +22,7 @@ QUERIES = {
 # What a healed incident of this foundation cannot show, and why.
 SILENT = {
     "Diego foundations: Reachable B": "no database is configured",
+    "Diego foundations: Reachable C": "nor is Locket",
     "Diego remediation: Runs refused by a guard A": "no run was refused",
 }
 

@@ -50,6 +50,14 @@ def test_the_database_is_shown_where_it_is_configured(reachable: bool | None, ki
     assert "Locket's database" not in facts(seen())
 
 
+@pytest.mark.parametrize(("reachable", "kind"), [(True, "good"), (False, "bad"), (None, "unknown")])
+def test_locket_is_shown_where_it_is_configured(reachable: bool | None, kind: str) -> None:
+    probed = replace(reading(reachable), known_at=NOW)
+    found = facts(replace(seen(), locket=probed), cf(locket={"host": "locket", "port": 8891}))
+    assert found["Locket"][1] == kind
+    assert "Locket" not in facts(seen())
+
+
 def test_a_service_is_only_spoken_of_where_the_host_names_one() -> None:
     assert "Service" not in facts(seen(), cf(bbs={"host": "10.0.0.9"}))
     assert facts(replace(seen(), service=None))["Service"] == ("none was found", "")
