@@ -113,6 +113,14 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
             ],
             texts={0: ("unreachable", RED), 1: ("reachable", GREEN)},
         ),
+        timeline(
+            "Answers of the BBS",
+            "Whether the BBS answers a call that reads its database, only with `bbs.tls`. Red: it accepts, but its"
+            " database is silent or overloaded; check that first, a restart may not help. A gap while it is reachable:"
+            " the call is inconclusive, most often for a certificate; read the exporter's log.",
+            [Query(expr=latest("diego_bbs_answers", where=EXPORTER), legend="{{foundation}}")],
+            texts={0: ("does not answer", RED), 1: ("answers", GREEN)},
+        ),
         series(
             "Probes by result",
             "Probes of the BBS by result. Refused: the address answers, nothing listens. Timeout or unreachable: the"

@@ -71,6 +71,8 @@ def _service(view: FoundationView, foundation: Foundation, *, now: float) -> lis
         return [Finding("no-endpoint", f"Service {view.service.metadata.name} has no ready endpoint")]
     if bbs_reachable(view, foundation, now=now) is False and serving(view, foundation, now=now).pods:
         return [Finding("service-broken", "a BBS serves, but is not reached through its Service")]
+    if view.answers.value(now=now, staleness=foundation.staleness) is False:
+        return [Finding("bbs-not-answering", "the BBS accepts connections, but does not answer calls of its API")]
     return []
 
 

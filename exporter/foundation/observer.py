@@ -6,7 +6,7 @@ delays nothing else. Whoever reads the view gets a value; a new one is built whe
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 
@@ -16,7 +16,8 @@ from exporter.clock import Clock
 from exporter.config.model import Foundation, HostPort
 from exporter.config.names import component_names, service_name
 from exporter.config.remediation import Remediation
-from exporter.foundation import assess
+from exporter.foundation import assess, bbs_api
+from exporter.foundation.call import Caller, probe_and_call
 from exporter.foundation.component import ComponentWatch
 from exporter.foundation.leadership import Leadership
 from exporter.foundation.probe import Dialer, dial_tcp, probe
@@ -56,6 +57,7 @@ class Observer:
         clock: Clock,
         random: Random,
         dial: Dialer = dial_tcp,
+        caller: Caller | None = None,
         probed: Callable[[Probe], None] = lambda _probe: None,
         leader_changed: Callable[[], None] = lambda: None,
         spread: float = 0.1,
@@ -64,6 +66,7 @@ class Observer:
         self._clock = clock
         self._random = random
         self._dial = dial
+        self._caller = caller
         self._probed = probed
         self._leader_changed = leader_changed
         self._leadership = Leadership()
@@ -71,6 +74,7 @@ class Observer:
         self._changes = Pulse()
         self._kubernetes = Pulse()
         self._bbs = Reading()
+        self._answers = Reading()
         self._evidence = dict.fromkeys(_evidence(foundation), Reading())
         self._pods: dict[tuple[str, str], Reading] = {}  # by UID and address: another address is another question
         self._view = FoundationView()
@@ -128,15 +132,28 @@ class Observer:
         async with asyncio.TaskGroup() as group:
             for watch in (*self._components, *self._routes):
                 group.create_task(watch.run())
-            group.create_task(self._probe_regularly(bbs.host, bbs.port, self._record_bbs, jitter=True))
+            ask = partial(self._ask_bbs, bbs.host, bbs_api.DOMAINS)
+            group.create_task(self._probe_regularly(ask, self._record_bbs, jitter=True))
             for name, place in _evidence(self.foundation).items():
-                record = partial(self._record_evidence, name)
-                group.create_task(self._probe_regularly(place.host, place.port, record, jitter=True))
+                ask, record = partial(self._ask, place.host, place.port), partial(self._record_evidence, name)
+                group.create_task(self._probe_regularly(ask, record, jitter=True))
             if self.foundation.diego_api.probe_pods:
                 group.create_task(self._probe_pods())
 
+    async def _ask(self, host: str, port: int) -> Probe:
+        return await probe(host, port, timeout=self.foundation.bbs.timeout, clock=self._clock, dial=self._dial)
+
+    async def _ask_bbs(self, host: str, path: str | None) -> Probe:
+        """Connects to a BBS and, where that is configured, calls it; without a path TLS is all that is asked."""
+        bbs = self.foundation.bbs
+        if self._caller is None:
+            return await self._ask(host, bbs.port)
+        return await probe_and_call(
+            host, bbs.port, path=path, timeout=bbs.timeout, clock=self._clock, caller=self._caller
+        )
+
     async def _probe_regularly(
-        self, host: str, port: int, record: Callable[[Probe], None], *, jitter: bool = False
+        self, ask: Callable[[], Awaitable[Probe]], record: Callable[[Probe], None], *, jitter: bool = False
     ) -> None:
         """Probes at the interval of the BBS, and never twice at once."""
         loop = asyncio.get_running_loop()
@@ -145,8 +162,7 @@ class Observer:
             await asyncio.sleep(self._random.uniform(0, interval * self._spread))
         while True:
             due = loop.time() + interval
-            timeout = self.foundation.bbs.timeout
-            record(await probe(host, port, timeout=timeout, clock=self._clock, dial=self._dial))
+            record(await ask())
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _probe_pods(self) -> None:
@@ -161,8 +177,8 @@ class Observer:
                     probing.pop(key).cancel()
                     self._pods.pop(key, None)
                 for uid, ip in wanted - probing.keys():
-                    record = partial(self._record_pod, (uid, ip))
-                    probing[uid, ip] = group.create_task(self._probe_regularly(ip, self.foundation.bbs.port, record))
+                    ask, record = partial(self._ask_bbs, ip, None), partial(self._record_pod, (uid, ip))
+                    probing[uid, ip] = group.create_task(self._probe_regularly(ask, record))
                 await self._kubernetes.after(seen)
 
     def _record_bbs(self, answer: Probe) -> None:
@@ -171,13 +187,23 @@ class Observer:
         self._bbs = assess.read(self._bbs, answer, no_ready_endpoint=no_endpoint)
         took = f"{answer.duration:.4f}s"
         self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
+        reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
         if before is None or before.result is not answer.result:
-            reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
             words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS probe inconclusive"}
             level = logging.INFO if reached else logging.WARNING
             self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
+        self._record_call(answer, reachable=reached)
         self._probed(answer)
         self._changes()
+
+    def _record_call(self, answer: Probe, *, reachable: bool | None) -> None:
+        before, call = self._answers.last, answer.call
+        self._answers = assess.read_call(self._answers, answer, reachable=reachable)
+        if call is not None and (before is None or before.result is not call.result):
+            answered = assess.answered(call.result)
+            words = {True: "BBS answers", False: "BBS does not answer", None: "BBS call inconclusive"}
+            level = logging.INFO if answered else logging.WARNING
+            self._say(level, words[answered], result=call.result.value, detail=call.detail)
 
     def _record_evidence(self, name: str, answer: Probe) -> None:
         self._evidence[name] = assess.read(self._evidence[name], answer, no_ready_endpoint=False)
@@ -199,6 +225,7 @@ class Observer:
             synced=all(each.synced for each in watches),
             synced_at=min(moments) if len(moments) == len(watches) else None,
             bbs=self._bbs,
+            answers=self._answers,
             pods={uid: self._pods[uid, ip] for uid, ip in pods if (uid, ip) in self._pods},
             **self._evidence,
         )

@@ -84,6 +84,7 @@ async def _incident() -> Incident:
 def incident(tmp_path_factory: pytest.TempPathFactory) -> Incident:
     need("prometheus")
     need("alertmanager")
+    need("openssl")  # without it the BBS of the box is not called
     return Incident(**once(tmp_path_factory, "dashboard-queries", lambda: asdict(asyncio.run(_incident()))))
 
 
