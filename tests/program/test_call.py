@@ -23,6 +23,7 @@ from tests.support.clocks import SetClock
 
 LONG = 60.0
 """Seconds of a deadline that no test reaches."""
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +56,30 @@ async def test_a_bbs_answers(pki: Pki, version: ssl.TLSVersion) -> None:
         assert "TLS handshake error" in api.log[0]
 
 
+@pytest.mark.parametrize("path", [None, DOMAINS])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_where_nothing_is_called_tls_begins_and_ends_in_good_order(pki: Pki, version: ssl.TLSVersion) -> None:
-    api, ended = BbsApi(pki.server_context(version=version)), asyncio.Event()
+async def test_tls_begins_and_ends_in_good_order(pki: Pki, version: ssl.TLSVersion, path: str | None) -> None:
+    """The server sees the end that TLS has, and not a connection that breaks; also where nothing is called."""
+    context, received = pki.server_context(version=version), []
 
-    async def serve(connection: socket.socket) -> None:
-        await api.serve(connection, mute=False)
-        ended.set()
+    def serve(connection: socket.socket) -> None:
+        connection.setblocking(True)
+        with context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False) as secured:
+            if path is not None:
+                received.append(secured.recv(4096).split(b"\r\n")[0])
+                secured.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+            received.append(secured.recv(4096))
 
-    async with accepting(serve) as port:
-        assert outcome(await called(pki, port, path=None)) == (ProbeResult.SUCCESS, CallResult.ANSWERED)
-        await asyncio.wait_for(ended.wait(), LONG)
-        assert (api.calls, api.log) == ([], [])
+    served: list[asyncio.Future[None]] = []
+
+    async def accept(connection: socket.socket) -> None:
+        served.append(asyncio.ensure_future(asyncio.to_thread(serve, connection)))
+        await served[0]
+
+    async with accepting(accept) as port:
+        assert outcome(await called(pki, port, path=path)) == (ProbeResult.SUCCESS, CallResult.ANSWERED)
+        await asyncio.wait_for(served[0], LONG)
+    assert received == ([] if path is None else [b"POST /v1/domains/list HTTP/1.1"]) + [b""]
 
 
 async def test_a_bbs_whose_database_is_silent_does_not_answer(pki: Pki) -> None:
@@ -187,9 +200,6 @@ def _answering(pki: Pki, answer: bytes) -> Callable[[socket.socket], Awaitable[N
         await writer.wait_closed()
 
     return serve
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tests.support.incidents import (
     uids,
 )
 from tests.support.programs import serving
+from tests.support.tools import need
 
 REACHABLE = "diego_bbs_tcp_reachable{foundation=cf,vantage=exporter}"
 ANSWERS = "diego_bbs_answers{foundation=cf,vantage=exporter}"
@@ -32,6 +33,7 @@ BBS = {"interval": "500ms", "timeout": "500ms"}
 
 @asynccontextmanager
 async def boxed(foundation: Foundation | None = None) -> AsyncIterator[tuple[Sandbox, BbsApi]]:
+    need("openssl")
     async with Sandbox(foundation=foundation, timing=TIMING, seed=1, bbs_tls=True) as box:
         assert box.bbs is not None
         yield box, box.bbs
