@@ -44,7 +44,7 @@ _FOUNDATION: Final[dict[str, object]] = {
 }
 
 
-def resolve(root: Block, *, file: str, program: ProgramName) -> tuple[Node, list[Problem]]:
+def resolve(root: Block, *, file: str, program: ProgramName, thorough: bool = False) -> tuple[Node, list[Problem]]:
     """The file with profiles and general remediation filled in, and the mistakes found on the way.
 
     Relative paths start from the file's own folder, as with Prometheus.
@@ -63,7 +63,7 @@ def resolve(root: Block, *, file: str, program: ProgramName) -> tuple[Node, list
         problems += _same_names(named, file=file)
         problems += _same_targets(named, file=file)
         problems += _kubeconfigs([each for _, each in named], file=file)
-        if program == "exporter":
+        if program == "exporter" and thorough:
             problems += _certificates([each for _, each in named], file=file)
     webhook = merge(Block({}), entries.get("webhook"))
     entries["webhook"] = absolute(webhook, "bearer_token_file", folder=folder)

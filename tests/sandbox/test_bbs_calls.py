@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.bbs import BbsApi
 from sandbox.cluster.foundation import Foundation
 from sandbox.sandbox import Sandbox
-from tests.support.exporting import Exporter, eventually, exporting
+from tests.support.exporting import Exporter, eventually, exporting, ran
 from tests.support.incidents import (
     TIMING,
     alert,
@@ -102,6 +102,26 @@ async def test_certificates_that_can_not_be_used_make_it_unknown() -> None:
 
         key.with_suffix(".kept").replace(key)
         await exporter.until({ANSWERS: 1, REACHABLE: 1})
+
+
+async def test_without_its_certificates_the_exporter_runs_and_connects() -> None:
+    """A missing Secret must not blind it. `--config.check` and the log name it; files that come later are used."""
+    async with boxed() as (box, _):
+        key = box.certificates.key("client")
+        key.rename(key.with_suffix(".kept"))
+        async with observed(box) as exporter:
+            assert ANSWERS not in await exporter.metrics()
+            said = [line for line in exporter.log if "BBS is not called" in line]
+            assert len(said) == 1
+            assert "cannot be read: No such file or directory" in said[0]
+
+            code, _, errors = await ran("--config.check", "--config.file", str(exporter.config))
+            assert code == 1
+            assert "foundations[0].bbs.tls.key: cannot be read: No such file or directory" in errors
+
+            key.with_suffix(".kept").rename(key)
+            await exporter.until({ANSWERS: 1})
+            assert (await ran("--config.check", "--config.file", str(exporter.config)))[0] == 0
 
 
 async def test_no_run_restarts_a_bbs_because_it_does_not_answer() -> None:

@@ -26,7 +26,7 @@ def program_of(name: str) -> ProgramName:
 
 def report(name: str, *, program: ProgramName) -> str:
     with pytest.raises(ConfigError) as caught:
-        load(name, program=program)
+        load(name, program=program, thorough=True)
     return "".join(f"{problem}\n" for problem in caught.value.problems)
 
 

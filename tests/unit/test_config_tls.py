@@ -36,13 +36,13 @@ def config(folder: Path, *tls: dict[str, str] | None, **bbs: Any) -> str:
 
 def problems(path: str) -> list[tuple[str, str]]:
     with pytest.raises(ConfigError) as caught:
-        load(path, program="exporter")
+        load(path, program="exporter", thorough=True)
     return [(each.path, each.message.partition(": ")[0]) for each in caught.value.problems]
 
 
 def test_the_certificates_of_a_foundation(tmp_path: Path, tls: dict[str, str]) -> None:
     """Relative paths start from the file's own folder. The control: without them nothing is called."""
-    with_them, without = load(config(tmp_path, tls, None), program="exporter").foundations
+    with_them, without = load(config(tmp_path, tls, None), program="exporter", thorough=True).foundations
 
     assert with_them.bbs.tls == BbsTls(**{name: str(tmp_path / path) for name, path in tls.items()})
     assert (without.bbs.tls, with_them.bbs.port) == (None, 8889)
@@ -83,11 +83,11 @@ def test_each_foundation_has_its_error_and_files_that_are_the_same_are_read_once
     assert len(made) == 2
 
 
-@pytest.mark.parametrize("program", ["webhook", "runbook"])
-def test_only_the_exporter_needs_the_files(tmp_path: Path, program: Any) -> None:
-    """The others do not call the BBS, and their pods do not have the Secret."""
+@pytest.mark.parametrize(("program", "thorough"), [("webhook", True), ("runbook", True), ("exporter", False)], ids=str)
+def test_only_the_check_of_the_exporter_asks_for_the_files(tmp_path: Path, program: Any, *, thorough: bool) -> None:
+    """The others do not call the BBS, and their pods do not have the Secret. The exporter itself runs without it."""
     missing = dict.fromkeys(("ca", "cert", "key"), "nowhere")
     path = config(tmp_path, missing)
 
-    assert load(path, program=program).foundations[0].bbs.tls is not None
+    assert load(path, program=program, thorough=thorough).foundations[0].bbs.tls is not None
     assert [each for each, _ in problems(path)] == [f"foundations[0].bbs.tls.{name}" for name in missing]
