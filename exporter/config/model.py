@@ -42,6 +42,22 @@ class HostPort(Strict, frozen=True, kw_only=True):
     """A TCP port."""
 
 
+class BbsTls(Strict, frozen=True, kw_only=True):
+    """With what the exporter calls the BBS's API, which speaks mutual TLS. No other program reads these files."""
+
+    ca: PlainText
+    """An absolute path to the authorities that sign the BBS's certificate, in PEM format."""
+
+    cert: PlainText
+    """An absolute path to a client's certificate that the BBS accepts, in PEM format; re-read when it changes."""
+
+    key: PlainText
+    """An absolute path to its private key, in PEM format and not encrypted."""
+
+    server_name: Host | None = None
+    """The name that the BBS's certificate must have, at whichever address it answers; None: `bbs.host`."""
+
+
 def _no_longer_than_the_interval(above: Mapping[str, Any]) -> float:
     interval: float = above.get("interval", 5.0)
     return min(5.0, interval)
@@ -70,6 +86,9 @@ class Bbs(Strict, frozen=True, kw_only=True):
 
     A shorter interval shortens a timeout that nobody set, as with Prometheus' scrape timeout.
     """
+
+    tls: BbsTls | None = None
+    """The certificates for a call of the BBS's API after the connect; None: the exporter only connects."""
 
 
 class DiegoApi(Strict, frozen=True, kw_only=True):
@@ -147,6 +166,9 @@ class Foundation(Strict, frozen=True, kw_only=True):
 
     database: HostPort | None = None
     """Locket's database, probed as evidence only; None: it is not probed."""
+
+    locket: HostPort | None = None
+    """Locket itself, probed as evidence only; None: it is not probed."""
 
     staleness: Annotated[PositiveDuration, Between(_longer_than_between_probes)] = 60.0
     """Seconds that the last known value is published without news, at least `bbs.interval`."""
