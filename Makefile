@@ -18,7 +18,8 @@ PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 # Rooms without I/O. Whether a pod may be deleted is decided here, so nearly every branch of theirs must be tested.
 PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py webhook/record/changes.py \
   webhook/record/encoding.py webhook/record/journal.py webhook/record/reasons.py webhook/runbook/guards.py \
-  webhook/runbook/licence.py webhook/runbook/readiness.py exporter/foundation/findings.py exporter/foundation/summary.py \
+  webhook/runbook/licence.py webhook/runbook/readiness.py exporter/foundation/findings.py exporter/foundation/leadership.py \
+  exporter/foundation/summary.py \
   webhook/status/headline.py webhook/status/history.py webhook/status/known.py webhook/status/progress.py \
   webhook/status/timeline.py webhook/record/advice.py webhook/http/forms.py
 comma := ,

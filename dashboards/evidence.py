@@ -99,17 +99,27 @@ def reachability_panels() -> list[statetimeline.Panel | timeseries.Panel]:
         ),
         timeline(
             "Reachable",
-            "The BBS from the exporter and, during a run, from inside the Cloud Controller; Locket's database if it is"
-            " configured. Red BBS, green database: the incident that a restart repairs. Red database: repair it first,"
-            " no BBS can lead without it. The two vantages disagree: check the Service and the network between them.",
+            "The BBS from the exporter and, during a run, from inside the Cloud Controller; Locket and its database if"
+            " they are configured. Red BBS, the others green: the incident that a restart repairs. Red database or"
+            " Locket: repair it first, no BBS can lead without it. The two vantages disagree: check the Service and the"
+            " network between them.",
             [
                 Query(
                     expr=latest("diego_bbs_tcp_reachable", by="foundation, vantage"),
                     legend="{{foundation}}: BBS from the {{vantage}}",
                 ),
                 Query(expr=latest("diego_database_tcp_reachable"), legend="{{foundation}}: database"),
+                Query(expr=latest("diego_locket_tcp_reachable"), legend="{{foundation}}: Locket"),
             ],
             texts={0: ("unreachable", RED), 1: ("reachable", GREEN)},
+        ),
+        timeline(
+            "Answers of the BBS",
+            "Whether the BBS answers a call that reads its database, only with `bbs.tls`. Red: it accepts, but its"
+            " database is silent or overloaded; check that first, a restart may not help. A gap while it is reachable:"
+            " the call is inconclusive, most often for a certificate; read the exporter's log.",
+            [Query(expr=latest("diego_bbs_answers", where=EXPORTER), legend="{{foundation}}")],
+            texts={0: ("does not answer", RED), 1: ("answers", GREEN)},
         ),
         series(
             "Probes by result",
@@ -195,6 +205,15 @@ def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
             decimals=0,
         ),
         series(
+            "Changes of the leader",
+            "Since the exporter started; a step up means that the active label moved to another pod, or that no pod had"
+            " it. One step: a failover. More than four within half an hour: Locket or its database fails now and then;"
+            " check them before no BBS gets the lock any more.",
+            [Query(expr=latest("diego_bbs_leader_changes_total"), legend="{{foundation}}")],
+            decimals=0,
+            span=8,
+        ),
+        series(
             "diego-api pods",
             "Ready below desired for more than a few minutes: find the pod above. Terminating for more than its grace"
             " period: its node is probably down; a person must remove the pod.",
@@ -203,6 +222,7 @@ def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
                 for name, text in count
             ],
             decimals=0,
+            span=8,
         ),
         series(
             "Cloud Controller pods",
@@ -213,6 +233,7 @@ def pod_panels() -> list[statetimeline.Panel | timeseries.Panel]:
                 for name in ("desired", "ready")
             ],
             decimals=0,
+            span=8,
         ),
     ]
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.config.model import Config, Foundation
+from exporter.foundation.call import Caller, bbs_client
 from exporter.foundation.observer import Observer, observed
 from exporter.foundation.probe import Dialer, dial_tcp
 from exporter.gauges import ViewAt
@@ -17,6 +18,8 @@ MANY: Final = 500
 """Foundations whose first probes are spread over the whole interval; those of fewer over less."""
 LEAST_SPREAD: Final = 0.1
 
+Call = Callable[[Foundation], Caller | None]
+"""Makes what calls the BBS of a foundation; None: it is not called."""
 Connect = Callable[[Foundation, Callable[[str, str], None]], Kubernetes]
 """Makes the reader of a foundation, which tells (verb, code) of each of its requests."""
 
@@ -32,6 +35,7 @@ class Fleet:
         clock: Clock,
         random: Random,
         dial: Dialer = dial_tcp,
+        call: Call = bbs_client,
         on_crash: OnCrash | None = None,
     ) -> None:
         self._connect = connect
@@ -40,6 +44,7 @@ class Fleet:
         self._counts: dict[str, Counts] = {}
         self._texts: dict[Observer, FoundationText] = {}
         self._dial = dial
+        self._call = call
         self._observers = PerFoundation(build=self._observer, run=Observer.run, on_crash=on_crash)
         self._spread = LEAST_SPREAD
         self._was_ready = False
@@ -88,7 +93,9 @@ class Fleet:
             clock=self._clock,
             random=self._random,
             dial=self._dial,
+            caller=self._call(foundation),
             probed=counts.probed,
+            leader_changed=counts.leader_changed,
             spread=self._spread,
         )
 

@@ -84,8 +84,10 @@ def still(at: ViewAt) -> ViewAt:
         synced=view.synced,
         synced_at=0.0 if at.fresh else None,
         bbs=_KNOWN[view.bbs.value(now=now, staleness=staleness)],
+        answers=_KNOWN[view.answers.value(now=now, staleness=staleness)],
         pods={uid: _KNOWN[each.value(now=now, staleness=staleness)] for uid, each in view.pods.items()},
         database=_KNOWN[view.database.value(now=now, staleness=staleness)],
+        locket=_KNOWN[view.locket.value(now=now, staleness=staleness)],
     )
     return ViewAt(at.foundation, known, 0.0)
 
@@ -93,7 +95,9 @@ def still(at: ViewAt) -> ViewAt:
 def expires(at: ViewAt) -> float:
     """The Unix time at which, without any news, something that the view shows now is older than `staleness`."""
     view, limit = at.view, at.foundation.staleness
-    moments = [reading.known_at for reading in (view.bbs, view.database, *view.pods.values())]
+    moments = [
+        reading.known_at for reading in (view.bbs, view.answers, view.database, view.locket, *view.pods.values())
+    ]
     moments.append(view.synced_at or 0.0)
     return min((moment + limit for moment in moments if at.now - moment <= limit), default=math.inf)
 
@@ -138,12 +142,11 @@ def _active(at: ViewAt, pod: Pod) -> bool:
     return any(leader.uid == pod.uid for leader in at.leaders)
 
 
-def _database(at: ViewAt) -> Samples:
-    return _one(at.view.database.value(now=at.now, staleness=at.foundation.staleness))
+def _known(reading: Callable[[FoundationView], Reading], *labels: str) -> Callable[[ViewAt], Samples]:
+    return lambda at: _one(reading(at.view).value(now=at.now, staleness=at.foundation.staleness), *labels)
 
 
-_OLD = "without a conclusive probe for `staleness`"
-_UNSEEN = "while a StatefulSet is unknown, or the view is old"
+_OLD, _UNSEEN = "without a conclusive probe for `staleness`", "while a StatefulSet is unknown, or the view is old"
 _NO_POD = f"{_UNSEEN}; gone with the pod"
 
 GAUGES = (
@@ -168,6 +171,13 @@ GAUGES = (
         labels=("vantage",),
         shows_time=True,
         absent="before the first probe",
+    ),
+    Gauge(
+        "diego_bbs_answers",
+        "Whether the BBS answers a call that reads its database (1) or accepts the connection and does not answer (0).",
+        _known(lambda view: view.answers, "exporter"),
+        labels=("vantage",),
+        absent=f"{_OLD}; while nothing accepts; if `bbs.tls` is not configured",
     ),
     Gauge(
         "diego_bbs_active_leaders",
@@ -263,8 +273,14 @@ GAUGES = (
     Gauge(
         "diego_database_tcp_reachable",
         "Whether Locket's database accepts TCP connections (1) or is proved not to (0).",
-        _database,
+        _known(lambda view: view.database),
         absent=f"{_OLD}; if `database` is not configured",
+    ),
+    Gauge(
+        "diego_locket_tcp_reachable",
+        "Whether Locket accepts TCP connections (1) or is proved not to (0).",
+        _known(lambda view: view.locket),
+        absent=f"{_OLD}; if `locket` is not configured",
     ),
     Gauge(
         "diego_kubernetes_synced",

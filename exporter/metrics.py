@@ -40,11 +40,16 @@ class Counts:
         """Number of probes in each bucket alone; the last is for what took longer than all of them."""
         self.seconds = 0.0
         self.requests: dict[tuple[str, str], int] = {}
+        self.leader_changes = 0
 
     def probed(self, probe: Probe) -> None:
         self.probes[probe.result] += 1
         self.durations[bisect_left(BUCKETS, probe.duration)] += 1
         self.seconds += probe.duration
+        self.version += 1
+
+    def leader_changed(self) -> None:
+        self.leader_changes += 1
         self.version += 1
 
     def requested(self, verb: str, code: str) -> None:
@@ -81,6 +86,11 @@ _COUNTED: Final = (
         "Number of requests to the API server, by verb and HTTP status code (timeout or error without a response).",
         "counter",
     ),
+    _Family(
+        "diego_bbs_leader_changes",
+        "Number of times that the diego-api pod labelled active was known to be so no longer: another was, or none.",
+        "counter",
+    ),
 )
 FAMILIES: Final = (
     *(_Family(gauge.name.removesuffix("_total"), gauge.help, gauge.kind) for gauge in GAUGES),
@@ -104,6 +114,7 @@ _DURATIONS: Final = "".join(
     ]
 )
 _REQUESTS: Final = template("diego_kubernetes_requests_total", foundation=None, verb=None, code=None)
+_LEADER_CHANGES: Final = template("diego_bbs_leader_changes_total", foundation=None)
 _GAUGES: Final = tuple(
     (gauge, template(gauge.name, foundation=None, **dict.fromkeys(gauge.labels))) for gauge in GAUGES
 )
@@ -179,7 +190,7 @@ def _gauge(gauge: Gauge, template_: str, at: ViewAt) -> str:
         return ""
 
 
-def _counted(foundation: str, counts: Counts) -> tuple[str, str, str]:
+def _counted(foundation: str, counts: Counts) -> tuple[str, ...]:
     """The lines of `_COUNTED`."""
     name = escaped(foundation)
     durations = [*itertools.accumulate(counts.durations), sum(counts.durations), counts.seconds]
@@ -187,7 +198,12 @@ def _counted(foundation: str, counts: Counts) -> tuple[str, str, str]:
         _REQUESTS % (escaped(code), name, escaped(verb), number(count))
         for (verb, code), count in counts.requests.items()
     ]
-    return (_filled(_PROBES, name, counts.probes.values()), _filled(_DURATIONS, name, durations), "".join(requests))
+    return (
+        _filled(_PROBES, name, counts.probes.values()),
+        _filled(_DURATIONS, name, durations),
+        "".join(requests),
+        _filled(_LEADER_CHANGES, name, (counts.leader_changes,)),
+    )
 
 
 def _filled(template_: str, name: str, values: Iterable[float]) -> str:

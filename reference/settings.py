@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, type[Strict]] = {"foundations[]": Foundation, "remediatio
 _ALL = ("exporter", "webhook", "runbook")
 _USED_BY: Mapping[str, tuple[str, ...]] = {
     "foundations[].bbs.interval": ("exporter", "webhook"),
+    "foundations[].bbs.tls": ("exporter",),
     "foundations[].cloud_controller.container": ("webhook", "runbook"),
     "foundations[].remediation": ("webhook", "runbook"),
     "remediation": ("webhook", "runbook"),

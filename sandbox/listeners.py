@@ -9,7 +9,9 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from sandbox.bbs import BbsApi
 from sandbox.cluster.cluster import Cluster
+from sandbox.cluster.foundation import BBS_PORT
 from sandbox.cluster.network import Manner, Socket
 
 _STATUS: dict[Manner, str] = {"ping-ok": "200 OK", "ping-failing": "503 Service Unavailable"}
@@ -21,11 +23,14 @@ class Listeners:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._open: dict[Socket, tuple[Manner, _Listener]] = {}
+        self._bbs: BbsApi | None = None
         self._scheduled = False
         self._closed = False
         self._end_subscription: Callable[[], None] | None = None
 
-    def start(self) -> None:
+    def start(self, bbs: BbsApi | None = None) -> None:
+        """From now on; `bbs` speaks on the BBS's port, where without one nothing is said."""
+        self._bbs = bbs
         self._end_subscription = self._cluster.subscribe(self._changed)
         self._reconcile()
 
@@ -57,7 +62,17 @@ class Listeners:
                 del self._open[place]
         for place, manner in wanted.items():
             if place not in self._open:
-                self._open[place] = (manner, _listen(place, manner))
+                self._open[place] = (manner, self._listen(place, manner))
+
+    def _listen(self, place: Socket, manner: Manner) -> "_Listener":
+        if manner == "blackhole":
+            return _Blackhole(place)
+        if manner == "mute" or (self._bbs is not None and place.port == BBS_PORT):
+            listener: _Listener = _Bbs(place, self._bbs, mute=manner == "mute")
+        else:
+            listener = _Listener(place, _answer(manner), backlog=128)
+        listener.accept()
+        return listener
 
 
 class _Listener:
@@ -104,6 +119,23 @@ class _Listener:
                 await loop.sock_sendall(connection, self.answer)
 
 
+class _Bbs(_Listener):
+    """A BBS, which speaks TLS, or one that says nothing at all where there is none for that."""
+
+    def __init__(self, place: Socket, api: BbsApi | None, *, mute: bool) -> None:
+        super().__init__(place, b"-", backlog=128)
+        self._api = api
+        self._mute = mute
+
+    async def _respond(self, connection: socket.socket) -> None:
+        if self._api is not None:
+            await self._api.serve(connection, mute=self._mute)
+            return
+        with connection, contextlib.suppress(OSError):
+            while await asyncio.get_running_loop().sock_recv(connection, 4096):
+                pass
+
+
 class _Blackhole(_Listener):
     """Never completes a handshake: its queue is full, so the kernel drops every further SYN and clients time out."""
 
@@ -118,14 +150,6 @@ class _Blackhole(_Listener):
         for filler in self._fillers:
             filler.close()
         super().close()
-
-
-def _listen(place: Socket, manner: Manner) -> _Listener:
-    if manner == "blackhole":
-        return _Blackhole(place)
-    listener = _Listener(place, _answer(manner), backlog=128)
-    listener.accept()
-    return listener
 
 
 def _answer(manner: Manner) -> bytes:

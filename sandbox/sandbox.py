@@ -6,9 +6,7 @@ box.fault("locket-db-down")
 """
 
 import asyncio
-import contextlib
 import random
-import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +21,8 @@ from sandbox.api.audit import AuditLog
 from sandbox.api.http import HttpServer
 from sandbox.api.mishaps import Failure, Mishaps
 from sandbox.api.server import ApiServer
-from sandbox.cluster.addresses import Addresses
+from sandbox.bbs import BbsApi
+from sandbox.certificates import Certificates
 from sandbox.cluster.cluster import Cluster
 from sandbox.cluster.foundation import BBS_PORT, Foundation, Timing
 from sandbox.cluster.objects import Obj
@@ -31,10 +30,10 @@ from sandbox.cluster.resources import SERVICES
 from sandbox.cluster.switches import Switches, UnknownFaultError
 from sandbox.driver import Driver
 from sandbox.listeners import Listeners
+from sandbox.loopback import claim_addresses
 from sandbox.state import state
 
 API_PORT = 26443  # not 6443, which a real API server on this machine takes on every address
-CLAIM_PORT = 6442
 _API_FAULTS = {
     "api-hang": "",
     "api-resume": "",
@@ -56,7 +55,8 @@ class Sandbox:
     """A foundation in a box, on loopback addresses of its own; several run side by side.
 
     It is settled when it is entered: pods fully ready, exactly one of them active. `seed` makes the choice of the
-    active one, the UIDs and whatever else is chance repeatable.
+    active one, the UIDs and whatever else is chance repeatable. With `bbs_tls` the BBS speaks as a real one does,
+    mutual TLS and its API (`sandbox.bbs`); else it accepts and closes.
     """
 
     def __init__(
@@ -69,11 +69,12 @@ class Sandbox:
         audit_file: Path | None = None,
         bookmark_interval: float = 60.0,
         history: int = 1000,
+        bbs_tls: bool = False,
     ) -> None:
         self._seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - chance, not a secret
         self._rng = random.Random(self._seed)  # noqa: S311 - chance, not a secret
         self._clock = clock or SystemClock()
-        self._claim, self.addresses = _claim_addresses()
+        self._claim, self.addresses = claim_addresses()
         self.access = Access()
         self.mishaps = Mishaps(changed=self._mishaps_changed)
         now = self._clock.now()
@@ -100,14 +101,20 @@ class Sandbox:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._living = asyncio.Lock()
+        self._bbs_tls = bbs_tls
+        self.bbs: BbsApi | None = None
         self._temporary = tempfile.TemporaryDirectory(prefix="diego-sandbox-", ignore_cleanup_errors=True)
         self.directory = Path(self._temporary.name)
+        self.certificates = Certificates(self.directory / "bbs")
         self.kubeconfig = self.write_kubeconfig()
 
     async def __aenter__(self) -> Self:
         try:
             await self._http.start(self.addresses.node, API_PORT)
-            self._listeners.start()
+            if self._bbs_tls:
+                await self.certificates.make([self.bbs_name])
+                self.bbs = BbsApi(self.certificates.server_context())
+            self._listeners.start(self.bbs)
         except BaseException:
             await self.close()
             raise
@@ -143,6 +150,11 @@ class Sandbox:
         """The Service's address, which this machine's programs reach; exec in the sandbox resolves its name as well."""
         service = self.cluster.store.get(SERVICES, self.namespace, self.cluster.foundation.service)
         return str(service["spec"]["clusterIP"]) if service else ""
+
+    @property
+    def bbs_name(self) -> str:
+        """The Service's name, as clients and the BBS's certificate have it."""
+        return f"{self.cluster.foundation.service}.{self.namespace}.svc.cluster.local"
 
     @property
     def audit(self) -> list[Obj]:
@@ -189,8 +201,10 @@ class Sandbox:
         Service's name, which exec resolves and this machine does not.
         """
         names = self.cluster.foundation
-        host = f"{names.service}.{names.namespace}.svc.cluster.local" if by_name else self.bbs_host
-        bbs = {"host": host, "port": BBS_PORT} | foundation.pop("bbs", {})
+        bbs: dict[str, Any] = {"host": self.bbs_name if by_name else self.bbs_host, "port": BBS_PORT}
+        if self._bbs_tls:
+            bbs["tls"] = self.certificates.client() | {"server_name": self.bbs_name}
+        bbs |= foundation.pop("bbs", {})
         own = {
             "name": "cf",
             "kubeconfig": str(self.kubeconfig),
@@ -267,27 +281,3 @@ class Sandbox:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def free_port(host: str, preferred: int) -> int:
-    """The preferred port, or any other where a program listens on it, be it on all addresses."""
-    for port in (preferred, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    raise OSError(f"no free port on {host}")
-
-
-def _claim_addresses() -> tuple[socket.socket, Addresses]:
-    """A /24 of loopback addresses that nobody else uses, and the socket that says so to others."""
-    chance = random.SystemRandom()
-    for _ in range(100):
-        prefix = f"127.{chance.randrange(10, 250)}.{chance.randrange(1, 250)}"
-        claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            claim.bind((f"{prefix}.1", CLAIM_PORT))
-        except OSError:
-            claim.close()
-        else:
-            return claim, Addresses(prefix)
-    raise OSError("no free loopback network found")

@@ -29,17 +29,18 @@ class File(Strict, frozen=True, kw_only=True):
     """What only `diego-webhook` uses."""
 
 
-def load(path: str, *, program: ProgramName) -> Config:
+def load(path: str, *, program: ProgramName, thorough: bool = False) -> Config:
     """Read, resolve and check the file for one of the programs.
 
-    The webhook requires a mode for each foundation, and its token file to exist.
+    The webhook requires a mode for each foundation, and its token file to exist. `thorough` also checks the files
+    of `bbs.tls`, as `--config.check` does. The exporter runs without them: who lacks some evidence must not be blind.
 
     Raises:
         ConfigError: with every problem of the file, an unreadable one included; never anything else.
 
     """
     root, problems = read_tree(path)
-    tree, more = resolve(root, file=path, program=program)
+    tree, more = resolve(root, file=path, program=program, thorough=thorough)
     checked, wrong = check(File, tree, file=path)
     problems = [*problems, *more, *wrong]
     if problems or checked is None:

@@ -44,6 +44,22 @@ class HostPort(Strict, frozen=True, kw_only=True):
     """A TCP port of that host."""
 
 
+class BbsTls(Strict, frozen=True, kw_only=True):
+    """With what the exporter calls the BBS's API, which speaks mutual TLS. No other program reads these files."""
+
+    ca: PlainText
+    """A file with the authorities that sign the BBS's certificate, in PEM format; no others are trusted."""
+
+    cert: PlainText
+    """A file with a client's certificate that the BBS accepts, in PEM format; read again when it changes."""
+
+    key: PlainText
+    """A file with its private key, in PEM format and not encrypted; read again when it changes."""
+
+    server_name: Host | None = None
+    """The name that the BBS's certificate must have, at whichever address it answers; without it, `bbs.host`."""
+
+
 def _no_longer_than_the_interval(above: Mapping[str, Any]) -> float:
     interval: float = above.get("interval", 5.0)
     return min(5.0, interval)
@@ -69,6 +85,9 @@ class Bbs(Strict, frozen=True, kw_only=True):
 
     timeout: Annotated[PositiveDuration, Derived(_no_longer_than_the_interval), Between(_within_interval)] = 5.0
     """How long one probe may take, at most the interval. If it is not given, a shorter interval shortens it."""
+
+    tls: BbsTls | None = None
+    """The certificates for a call of the BBS's API after the connect; without it, the exporter only connects."""
 
 
 class DiegoApi(Strict, frozen=True, kw_only=True):
@@ -153,6 +172,9 @@ class Foundation(Strict, frozen=True, kw_only=True):
 
     database: HostPort | None = None
     """The address of Locket's database: probed as evidence; its result never prevents or causes a run."""
+
+    locket: HostPort | None = None
+    """The address of Locket: probed as evidence; its result never prevents or causes a run."""
 
     staleness: Annotated[PositiveDuration, Between(_longer_than_between_probes)] = 60.0
     """How long the last known value is published without news; at least `bbs.interval`."""

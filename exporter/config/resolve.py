@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, Literal
 
+from exporter.config.client_tls import client_context
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.paths import absolute, folder_of, missing_file
+from exporter.config.pem import PemError, PemPart
 from exporter.config.profiles import DEFAULT_PROFILE, PROFILES
 from exporter.config.reader import read_tree
 from exporter.config.tree import (
@@ -28,6 +30,8 @@ from exporter.config.tree import (
 )
 from exporter.config.types import quoted
 
+_PEM_FILES: Final[dict[PemPart, str]] = {"authorities": "ca", "certificate": "cert", "key": "key"}
+
 ProgramName = Literal["exporter", "webhook", "runbook"]
 
 # Every block, empty: over these a file may leave a block empty as well, with only comments below it.
@@ -40,7 +44,7 @@ _FOUNDATION: Final[dict[str, object]] = {
 }
 
 
-def resolve(root: Block, *, file: str, program: ProgramName) -> tuple[Node, list[Problem]]:
+def resolve(root: Block, *, file: str, program: ProgramName, thorough: bool = False) -> tuple[Node, list[Problem]]:
     """The file with profiles and general remediation filled in, and the mistakes found on the way.
 
     Relative paths start from the file's own folder, as with Prometheus.
@@ -59,6 +63,8 @@ def resolve(root: Block, *, file: str, program: ProgramName) -> tuple[Node, list
         problems += _same_names(named, file=file)
         problems += _same_targets(named, file=file)
         problems += _kubeconfigs([each for _, each in named], file=file)
+        if program == "exporter" and thorough:
+            problems += _certificates([each for _, each in named], file=file)
     webhook = merge(Block({}), entries.get("webhook"))
     entries["webhook"] = absolute(webhook, "bearer_token_file", folder=folder)
     if program == "webhook":
@@ -78,7 +84,19 @@ def _overlay(written: Node, *, general: Node, folder: str) -> Node:
     )
     below = merge(from_python(_FOUNDATION), from_python(preset))
     below = merge(below, Block({"remediation": general}))
-    return absolute(merge(below, written), "kubeconfig", folder=folder)
+    return _absolute_files(merge(below, written), folder=folder)
+
+
+def _absolute_files(foundation: Node, *, folder: str) -> Node:
+    """The foundation with the paths of its files made absolute."""
+    foundation = absolute(foundation, "kubeconfig", folder=folder)
+    bbs, tls = get(foundation, "bbs"), get(foundation, "bbs", "tls")
+    if isinstance(foundation, Block) and isinstance(bbs, Block) and tls is not None:
+        for key in _PEM_FILES.values():
+            tls = absolute(tls, key, folder=folder)
+        bbs = replace(bbs, entries={**bbs.entries, "tls": tls})
+        foundation = replace(foundation, entries={**foundation.entries, "bbs": bbs})
+    return foundation
 
 
 def _same_names(foundations: list[tuple[str, Node]], *, file: str) -> Iterator[Problem]:
@@ -169,6 +187,31 @@ def _kubeconfigs(foundations: list[Node], *, file: str) -> Iterator[Problem]:
             yield Problem(
                 file, context.line, context.path, f"is not in the kubeconfig {quoted(path)}; its contexts: {has}"
             )
+
+
+def _certificates(foundations: list[Node], *, file: str) -> Iterator[Problem]:
+    """The mistakes in the files of `bbs.tls`: missing, or not what TLS can use."""
+    wrong: dict[tuple[str, ...], PemError | None] = {}
+    for tls in (get(each, "bbs", "tls") for each in foundations):
+        missing = [problem for key in _PEM_FILES.values() for problem in missing_file(get(tls, key), file=file)]
+        yield from missing
+        paths = tuple(path for key in _PEM_FILES.values() if (path := get_text(tls, key)) and path.isprintable())
+        if missing or len(paths) < len(_PEM_FILES):
+            continue
+        if paths not in wrong:
+            wrong[paths] = _pem_error(*paths)
+        error = wrong[paths]
+        node = get(tls, _PEM_FILES[error.part]) if error else None
+        if error and node:
+            yield Problem(file, node.line, node.path, error.message)
+
+
+def _pem_error(ca: str, cert: str, key: str) -> PemError | None:
+    try:
+        client_context(ca=ca, cert=cert, key=key)
+    except PemError as error:
+        return error
+    return None
 
 
 def _contexts(kubeconfig: str) -> list[str] | ConfigError:

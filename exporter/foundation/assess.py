@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.config.model import Foundation
-from exporter.foundation.view import Component, FoundationView, Probe, ProbeResult, Reading
+from exporter.foundation.view import CallResult, Component, FoundationView, Probe, ProbeResult, Reading
 from exporter.kubernetes.objects import Pod
 
 _REACHED = {ProbeResult.SUCCESS, ProbeResult.TLS, ProbeResult.RESET}
 _NOT_REACHED = {ProbeResult.REFUSED, ProbeResult.TIMEOUT, ProbeResult.UNREACHABLE}
+
+_NOT_ANSWERED = {CallResult.FAILED, CallResult.TIMEOUT, CallResult.CLOSED}
 
 
 def proves(result: ProbeResult, *, no_ready_endpoint: bool) -> bool | None:
@@ -33,6 +35,30 @@ def read(before: Reading, probe: Probe, *, no_ready_endpoint: bool) -> Reading:
     if reachable is None:
         return Reading(last=probe, reachable=before.reachable, known_at=before.known_at)
     return Reading(last=probe, reachable=reachable, known_at=probe.at)
+
+
+def answered(result: CallResult) -> bool | None:
+    """What a call's result proves: that the BBS answers, that it does not, or (None) nothing."""
+    if result is CallResult.ANSWERED:
+        return True
+    return False if result in _NOT_ANSWERED else None
+
+
+def read_call(before: Reading, probe: Probe, *, reachable: bool | None) -> Reading:
+    """What is known of the BBS's answers after one more probe, which showed whether the BBS is `reachable` at all.
+
+    A call that proves nothing, or was not made, leaves the last known value. Where nothing accepts a connection there
+    is nobody to answer or not to: then it is unknown at once.
+    """
+    if reachable is False:
+        return Reading()
+    call = probe.call
+    if call is None:
+        return before
+    known = answered(call.result)
+    if known is None:
+        return Reading(last=call, reachable=before.reachable, known_at=before.known_at)
+    return Reading(last=call, reachable=known, known_at=call.at)
 
 
 def no_ready_endpoint(view: FoundationView) -> bool:

@@ -29,7 +29,7 @@ def findings(view: FoundationView, foundation: Foundation, *, now: float) -> tup
         *_leadership(view, foundation, now=now),
         *_service(view, foundation, now=now),
         *_pods(view, foundation),
-        *_database(view, foundation, now=now),
+        *_evidence(view, foundation, now=now),
     )
 
 
@@ -71,6 +71,8 @@ def _service(view: FoundationView, foundation: Foundation, *, now: float) -> lis
         return [Finding("no-endpoint", f"Service {view.service.metadata.name} has no ready endpoint")]
     if bbs_reachable(view, foundation, now=now) is False and serving(view, foundation, now=now).pods:
         return [Finding("service-broken", "a BBS serves, but is not reached through its Service")]
+    if view.answers.value(now=now, staleness=foundation.staleness) is False:
+        return [Finding("bbs-not-answering", "the BBS accepts connections, but does not answer calls of its API")]
     return []
 
 
@@ -89,11 +91,16 @@ def _pods(view: FoundationView, foundation: Foundation) -> list[Finding]:
     return found
 
 
-def _database(view: FoundationView, foundation: Foundation, *, now: float) -> list[Finding]:
-    if foundation.database is None or view.database.value(now=now, staleness=foundation.staleness) is not False:
-        return []
-    where = f"{foundation.database.host}:{foundation.database.port}"
-    return [Finding("database-unreachable", f"Locket's database {where} does not accept connections: no BBS can lead")]
+def _evidence(view: FoundationView, foundation: Foundation, *, now: float) -> list[Finding]:
+    asked = (
+        ("database-unreachable", "Locket's database", foundation.database, view.database),
+        ("locket-unreachable", "Locket", foundation.locket, view.locket),
+    )
+    return [
+        Finding(name, f"{what} {place.host}:{place.port} does not accept connections: no BBS can lead")
+        for name, what, place, reading in asked
+        if place is not None and reading.value(now=now, staleness=foundation.staleness) is False
+    ]
 
 
 def state(pod: Pod) -> str:

@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import replace
 
 from exporter.clock import Clock
-from exporter.config.model import Foundation
+from exporter.config.model import Foundation, HostPort
 from exporter.config.names import component_names, is_address, service_name
 from exporter.foundation import assess
 from exporter.foundation.probe import Dialer, probe
@@ -21,7 +21,7 @@ async def look(kubernetes: Kubernetes, foundation: Foundation, *, clock: Clock, 
 
     What was read is true of `synced_at` or later. Raises KubernetesError where any of it could not be read.
     """
-    bbs, database = foundation.bbs, foundation.database
+    bbs = foundation.bbs
     began = clock.now()
 
     async def ask(host: str, port: int) -> Probe:
@@ -37,15 +37,16 @@ async def look(kubernetes: Kubernetes, foundation: Foundation, *, clock: Clock, 
         found = await _component(kubernetes, name)
         return found, await ask_pods(found)
 
-    async def ask_database() -> Reading:
-        return Reading() if database is None else _first(await ask(database.host, database.port))
+    async def ask_evidence(place: HostPort | None) -> Reading:
+        return Reading() if place is None else _first(await ask(place.host, place.port))
 
     try:
         async with asyncio.TaskGroup() as group:
             seen = [group.create_task(see_component(name)) for name in component_names(foundation)]
             routed = group.create_task(_service(kubernetes, foundation))
             asked = group.create_task(ask(bbs.host, bbs.port))
-            database_asked = group.create_task(ask_database())
+            database_asked = group.create_task(ask_evidence(foundation.database))
+            locket_asked = group.create_task(ask_evidence(foundation.locket))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from failed
     service, endpoints = routed.result()
@@ -58,6 +59,7 @@ async def look(kubernetes: Kubernetes, foundation: Foundation, *, clock: Clock, 
         synced_at=began,
         pods={uid: reading for _, readings in pairs for uid, reading in readings.items()},
         database=database_asked.result(),
+        locket=locket_asked.result(),
     )
     no_endpoint = assess.no_ready_endpoint(view)
     return replace(view, bbs=assess.read(Reading(), asked.result(), no_ready_endpoint=no_endpoint))

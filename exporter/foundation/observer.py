@@ -6,18 +6,20 @@ delays nothing else. Whoever reads the view gets a value; a new one is built whe
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 
 from msgspec.structs import replace
 
 from exporter.clock import Clock
-from exporter.config.model import Foundation
+from exporter.config.model import Foundation, HostPort
 from exporter.config.names import component_names, service_name
 from exporter.config.remediation import Remediation
-from exporter.foundation import assess
+from exporter.foundation import assess, bbs_api
+from exporter.foundation.call import Caller, probe_and_call
 from exporter.foundation.component import ComponentWatch
+from exporter.foundation.leadership import Leadership
 from exporter.foundation.probe import Dialer, dial_tcp, probe
 from exporter.foundation.pulse import Pulse
 from exporter.foundation.view import FoundationView, Probe, ProbeResult, Reading
@@ -32,8 +34,17 @@ def observed(foundation: Foundation) -> Foundation:
     return replace(foundation, remediation=Remediation())
 
 
+def _evidence(foundation: Foundation) -> dict[str, HostPort]:
+    """What is probed as evidence, by the name of its reading in the view."""
+    asked = {"database": foundation.database, "locket": foundation.locket}
+    return {name: place for name, place in asked.items() if place is not None}
+
+
 class Observer:
-    """Observes one foundation while `run` runs. `probed` is told of each probe of the BBS's own address.
+    """Observes one foundation while `run` runs.
+
+    `probed` is told of each probe of the BBS's own address, and `leader_changed` of each change of the leader, by the
+    rules of `exporter.foundation.leadership`.
 
     The first probe comes within the first part of the interval that `spread` is.
     """
@@ -46,19 +57,25 @@ class Observer:
         clock: Clock,
         random: Random,
         dial: Dialer = dial_tcp,
+        caller: Caller | None = None,
         probed: Callable[[Probe], None] = lambda _probe: None,
+        leader_changed: Callable[[], None] = lambda: None,
         spread: float = 0.1,
     ) -> None:
         self.foundation = foundation
         self._clock = clock
         self._random = random
         self._dial = dial
+        self._caller = caller
         self._probed = probed
+        self._leader_changed = leader_changed
+        self._leadership = Leadership()
         self._spread = spread
         self._changes = Pulse()
         self._kubernetes = Pulse()
         self._bbs = Reading()
-        self._database = Reading()
+        self._answers = Reading()
+        self._evidence = dict.fromkeys(_evidence(foundation), Reading())
         self._pods: dict[tuple[str, str], Reading] = {}  # by UID and address: another address is another question
         self._view = FoundationView()
         self._view_version = 0
@@ -111,19 +128,32 @@ class Observer:
 
     async def run(self) -> None:
         """Observes until it is cancelled."""
-        bbs, database = self.foundation.bbs, self.foundation.database
+        bbs = self.foundation.bbs
         async with asyncio.TaskGroup() as group:
             for watch in (*self._components, *self._routes):
                 group.create_task(watch.run())
-            group.create_task(self._probe_regularly(bbs.host, bbs.port, self._record_bbs, jitter=True))
-            if database is not None:
-                coroutine = self._probe_regularly(database.host, database.port, self._record_database, jitter=True)
-                group.create_task(coroutine)
+            ask = partial(self._ask_bbs, bbs.host, bbs_api.DOMAINS)
+            group.create_task(self._probe_regularly(ask, self._record_bbs, jitter=True))
+            for name, place in _evidence(self.foundation).items():
+                ask, record = partial(self._ask, place.host, place.port), partial(self._record_evidence, name)
+                group.create_task(self._probe_regularly(ask, record, jitter=True))
             if self.foundation.diego_api.probe_pods:
                 group.create_task(self._probe_pods())
 
+    async def _ask(self, host: str, port: int) -> Probe:
+        return await probe(host, port, timeout=self.foundation.bbs.timeout, clock=self._clock, dial=self._dial)
+
+    async def _ask_bbs(self, host: str, path: str | None) -> Probe:
+        """Connects to a BBS and, where that is configured, calls it; without a path TLS is all that is asked."""
+        bbs = self.foundation.bbs
+        if self._caller is None:
+            return await self._ask(host, bbs.port)
+        return await probe_and_call(
+            host, bbs.port, path=path, timeout=bbs.timeout, clock=self._clock, caller=self._caller
+        )
+
     async def _probe_regularly(
-        self, host: str, port: int, record: Callable[[Probe], None], *, jitter: bool = False
+        self, ask: Callable[[], Awaitable[Probe]], record: Callable[[Probe], None], *, jitter: bool = False
     ) -> None:
         """Probes at the interval of the BBS, and never twice at once."""
         loop = asyncio.get_running_loop()
@@ -132,8 +162,7 @@ class Observer:
             await asyncio.sleep(self._random.uniform(0, interval * self._spread))
         while True:
             due = loop.time() + interval
-            timeout = self.foundation.bbs.timeout
-            record(await probe(host, port, timeout=timeout, clock=self._clock, dial=self._dial))
+            record(await ask())
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _probe_pods(self) -> None:
@@ -148,8 +177,8 @@ class Observer:
                     probing.pop(key).cancel()
                     self._pods.pop(key, None)
                 for uid, ip in wanted - probing.keys():
-                    record = partial(self._record_pod, (uid, ip))
-                    probing[uid, ip] = group.create_task(self._probe_regularly(ip, self.foundation.bbs.port, record))
+                    ask, record = partial(self._ask_bbs, ip, None), partial(self._record_pod, (uid, ip))
+                    probing[uid, ip] = group.create_task(self._probe_regularly(ask, record))
                 await self._kubernetes.after(seen)
 
     def _record_bbs(self, answer: Probe) -> None:
@@ -158,16 +187,26 @@ class Observer:
         self._bbs = assess.read(self._bbs, answer, no_ready_endpoint=no_endpoint)
         took = f"{answer.duration:.4f}s"
         self._say(logging.DEBUG, "probed the BBS", result=answer.result.value, took=took, detail=answer.detail)
+        reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
         if before is None or before.result is not answer.result:
-            reached = assess.proves(answer.result, no_ready_endpoint=no_endpoint)
             words = {True: "BBS is reachable", False: "BBS is unreachable", None: "BBS probe inconclusive"}
             level = logging.INFO if reached else logging.WARNING
             self._say(level, words[reached], result=answer.result.value, detail=answer.detail)
+        self._record_call(answer, reachable=reached)
         self._probed(answer)
         self._changes()
 
-    def _record_database(self, answer: Probe) -> None:
-        self._database = assess.read(self._database, answer, no_ready_endpoint=False)
+    def _record_call(self, answer: Probe, *, reachable: bool | None) -> None:
+        before, call = self._answers.last, answer.call
+        self._answers = assess.read_call(self._answers, answer, reachable=reachable)
+        if call is not None and (before is None or before.result is not call.result):
+            answered = assess.answered(call.result)
+            words = {True: "BBS answers", False: "BBS does not answer", None: "BBS call inconclusive"}
+            level = logging.INFO if answered else logging.WARNING
+            self._say(level, words[answered], result=call.result.value, detail=call.detail)
+
+    def _record_evidence(self, name: str, answer: Probe) -> None:
+        self._evidence[name] = assess.read(self._evidence[name], answer, no_ready_endpoint=False)
         self._changes()
 
     def _record_pod(self, key: tuple[str, str], answer: Probe) -> None:
@@ -186,13 +225,16 @@ class Observer:
             synced=all(each.synced for each in watches),
             synced_at=min(moments) if len(moments) == len(watches) else None,
             bbs=self._bbs,
+            answers=self._answers,
             pods={uid: self._pods[uid, ip] for uid, ip in pods if (uid, ip) in self._pods},
-            database=self._database,
+            **self._evidence,
         )
 
     def _kubernetes_changed(self) -> None:
         self._changes()
         self._kubernetes()
+        if self._leadership.changed(self.view, self.foundation):
+            self._leader_changed()
         watches = (*self._components, *self._routes)
         synced, error = all(each.synced for each in watches), self.error
         found = [each.component for each in self._components]

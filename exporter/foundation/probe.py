@@ -67,7 +67,15 @@ class _Address(NamedTuple):
 
 
 async def dial_tcp(host: str, port: int, *, timeout: float) -> DialResult:
-    """Connects and closes; success if any of the name's addresses accepts.
+    """Connects and closes, as `connect_tcp` does it."""
+    result, connection = await connect_tcp(host, port, timeout=timeout)
+    if connection is not None:
+        connection.close()
+    return result
+
+
+async def connect_tcp(host: str, port: int, *, timeout: float) -> tuple[DialResult, socket.socket | None]:
+    """Connects; success if any of the name's addresses accepts, and then with the connection, which is the caller's.
 
     Looking the name up may take half of the time: the rest belongs to the connect, so that a slow resolver never looks
     like a silent BBS. A look-up that does not end is `error` and not `dns`, which means that there is no such name.
@@ -78,12 +86,12 @@ async def dial_tcp(host: str, port: int, *, timeout: float) -> DialResult:
         async with asyncio.timeout(timeout / 2):
             addresses = await _look_up(host, port)
     except TimeoutError:
-        return DialResult(ProbeResult.ERROR, f"looking {host} up took longer than {timeout / 2:g} s")
+        return DialResult(ProbeResult.ERROR, f"looking {host} up took longer than {timeout / 2:g} s"), None
     except socket.gaierror as error:
         missing = error.errno in _NO_SUCH_NAME
-        return DialResult(ProbeResult.DNS if missing else ProbeResult.ERROR, f"{host}: {error.strerror}")
+        return DialResult(ProbeResult.DNS if missing else ProbeResult.ERROR, f"{host}: {error.strerror}"), None
     except (OSError, UnicodeError) as error:
-        return DialResult(ProbeResult.ERROR, f"{host}: {error}")
+        return DialResult(ProbeResult.ERROR, f"{host}: {error}"), None
     return await _connect_to_any(addresses, deadline)
 
 
@@ -111,34 +119,54 @@ async def _look_up(host: str, port: int) -> list[_Address]:
     return list(dict.fromkeys(_Address(family, sockaddr) for family, _, _, _, sockaddr in found))
 
 
-async def _connect_to_any(addresses: Iterable[_Address], deadline: float) -> DialResult:
-    attempts = [asyncio.ensure_future(_connect(address, deadline)) for address in addresses]
-    results = [DialResult(ProbeResult.DNS, "the name has no address")] if not attempts else []
+async def _connect_to_any(addresses: Iterable[_Address], deadline: float) -> tuple[DialResult, socket.socket | None]:
+    pending = {asyncio.ensure_future(_connect(address, deadline)) for address in addresses}
+    failed = [DialResult(ProbeResult.DNS, "the name has no address")] if not pending else []
     try:
-        for attempt in asyncio.as_completed(attempts):
-            results.append(await attempt)
-            if results[-1].result is ProbeResult.SUCCESS:
-                break
+        while pending:
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in [each for each in pending if each.done()]:
+                pending.remove(attempt)
+                result, connection = attempt.result()
+                if connection is not None:
+                    return result, connection
+                failed.append(result)
     finally:
-        for each in attempts:
+        for each in pending:
             each.cancel()
-    return min(results, key=lambda found: _TELLING.index(found.result))
+            each.add_done_callback(_close)
+    return min(failed, key=lambda found: _TELLING.index(found.result)), None
 
 
-async def _connect(address: _Address, deadline: float) -> DialResult:
+def _close(attempt: "asyncio.Future[tuple[DialResult, socket.socket | None]]") -> None:
+    """An attempt that nobody waits for any more may have succeeded."""
+    connection = None if attempt.cancelled() or attempt.exception() else attempt.result()[1]
+    if connection is not None:
+        connection.close()
+
+
+async def _connect(address: _Address, deadline: float) -> tuple[DialResult, socket.socket | None]:
     loop = asyncio.get_running_loop()
+    connection = None
     try:
-        with socket.socket(address.family, socket.SOCK_STREAM) as connection:
-            connection.setblocking(False)
-            async with asyncio.timeout_at(deadline):
-                await loop.sock_connect(connection, address.sockaddr)
-    except TimeoutError:
-        late = loop.time() - deadline
+        connection = socket.socket(address.family, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        async with asyncio.timeout_at(deadline):
+            await loop.sock_connect(connection, address.sockaddr)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if not isinstance(error, OSError):
+            raise
+        return _failed(address, error, late=loop.time() - deadline), None
+    return DialResult(ProbeResult.SUCCESS, f"{address}: connected"), connection
+
+
+def _failed(address: _Address, error: OSError, *, late: float) -> DialResult:
+    if isinstance(error, TimeoutError):
         if late > STALL:
             return DialResult(ProbeResult.ERROR, f"this process stood still for {late:.1f} s")
         return DialResult(ProbeResult.TIMEOUT, f"{address}: {os.strerror(errno.ETIMEDOUT)}")
-    except OSError as error:
-        # asyncio puts words of its own into `strerror`; the system's are those that people know from nc.
-        words = os.strerror(error.errno) if error.errno else str(error)
-        return DialResult(_BY_ERRNO.get(error.errno or 0, ProbeResult.ERROR), f"{address}: {words}")
-    return DialResult(ProbeResult.SUCCESS, f"{address}: connected")
+    # asyncio puts words of its own into `strerror`; the system's are those that people know from nc.
+    words = os.strerror(error.errno) if error.errno else str(error)
+    return DialResult(_BY_ERRNO.get(error.errno or 0, ProbeResult.ERROR), f"{address}: {words}")

@@ -3,7 +3,7 @@
 `kind` is `good`, `bad`, `unknown`, or empty where nothing is judged. What is older than `staleness` is unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.config.model import Foundation
@@ -14,6 +14,7 @@ from exporter.foundation.view import FoundationView, Reading
 
 _KINDS = {True: "good", False: "bad", None: "unknown"}
 _WORDS = {True: "reachable", False: "unreachable", None: "unknown"}
+_ANSWERS = {True: "answers", False: "does not answer", None: "unknown"}
 UNKNOWN = "unknown"
 
 
@@ -89,22 +90,28 @@ def _names(foundation: Foundation) -> tuple[str, ...]:
 def _facts(view: FoundationView, foundation: Foundation, *, now: float, fresh: bool, error: str) -> Iterable[Fact]:
     address = f"{foundation.bbs.host}:{foundation.bbs.port}"
     yield _probed(f"BBS, probed from here ({address})", view.bbs, foundation, now=now)
+    if view.answers.last is not None:
+        yield _probed("BBS, a call of its API", view.answers, foundation, now=now, words=_ANSWERS)
     if service_name(foundation) is not None:  # an address is not looked up, whichever Service routes it
         yield Fact("Service", *(_service(view) if fresh else (UNKNOWN, "unknown")))
     yield Fact("Cloud Controller", *(_cloud_controller(view, foundation) if fresh else (UNKNOWN, "unknown")))
     if foundation.database is not None:
         yield _probed("Locket's database", view.database, foundation, now=now)
+    if foundation.locket is not None:
+        yield _probed("Locket", view.locket, foundation, now=now)
     synced = "in sync" if view.synced else f"not in sync: {error}" if error else "not read yet"
     yield Fact("Kubernetes API", synced, "good" if view.synced else "unknown", view.synced_at)
 
 
-def _probed(name: str, reading: Reading, foundation: Foundation, *, now: float) -> Fact:
+def _probed(
+    name: str, reading: Reading, foundation: Foundation, *, now: float, words: Mapping[bool | None, str] = _WORDS
+) -> Fact:
     value = reading.value(now=now, staleness=foundation.staleness)
     last = reading.last
     if last is None:
         return Fact(name, "not probed yet", "unknown")
     said = f"{last.result}: {last.detail}" if last.detail else str(last.result)
-    return Fact(name, f"{_WORDS[value]} ({said})", _KINDS[value], last.at)
+    return Fact(name, f"{words[value]} ({said})", _KINDS[value], last.at)
 
 
 def _service(view: FoundationView) -> tuple[str, str]:

@@ -24,24 +24,49 @@ class ProbeResult(StrEnum):
     ERROR = "error"
 
 
+class CallResult(StrEnum):
+    """The result of a call of the BBS's API over TLS. docs/proof.md says what each proves."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CLOSED = "closed"
+    TLS = "tls"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the BBS's API: what it came to, when (seconds since the epoch), and in whose words."""
+
+    result: CallResult
+    at: float
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One probe: what it found, when (seconds since the epoch), how long it took (seconds), and in whose words."""
+    """One probe: what it found, when (seconds since the epoch), how long it took (seconds), and in whose words.
+
+    `call` is what was asked on the same connection; None: nothing was.
+    """
 
     result: ProbeResult
     at: float
     duration: float = 0.0
     detail: str = ""
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is known through one kind of probe: the last one, and the last that proved anything.
+    """What is known through one kind of probe, or of call: the last one, and the last that proved anything.
 
-    `reachable` and `known_at` belong to the last *good* probe; an unknown one leaves them as they were.
+    `reachable`, for a call whether it is answered, and `known_at` belong to the last *good* one; an unknown one leaves
+    them as they were.
     """
 
-    last: Probe | None = None
+    last: Probe | Call | None = None
     reachable: bool | None = None
     known_at: float = 0.0
 
@@ -90,5 +115,7 @@ class FoundationView:
     synced: bool = False
     synced_at: float | None = None
     bbs: Reading = Reading()
+    answers: Reading = Reading()  # calls of the BBS's API; evidence, never a gate
     pods: Mapping[str, Reading] = field(default_factory=dict)  # by pod UID
     database: Reading = Reading()
+    locket: Reading = Reading()

@@ -51,7 +51,7 @@ class FollowedFile(Generic[T]):
 
     def current(self) -> T:
         """The content now. One `stat` a file, and nothing else, while none of them changes."""
-        unchanged = _signature(self._files) == self._signature
+        unchanged = signature(self._files) == self._signature
         if unchanged and (self._failed_at is None or self._monotonic() - self._failed_at < _RETRY):
             return self._value
         try:
@@ -70,7 +70,7 @@ class FollowedFile(Generic[T]):
 
     def _load(self) -> T:
         while True:
-            self._signature = _signature(self._files)  # before it is read: what changes meanwhile is read again
+            self._signature = signature(self._files)  # before it is read: what changes meanwhile is read again
             value, others = self._read()
             files = (self._path, *others)
             if files == self._files:
@@ -78,7 +78,7 @@ class FollowedFile(Generic[T]):
             self._files = files
 
 
-def _signature(files: tuple[str, ...]) -> tuple[object, ...]:
+def signature(files: tuple[str, ...]) -> tuple[object, ...]:
     """What changes when one of the files does. A mounted Secret changes by a link, so links are followed."""
     found: list[object] = []
     for file in files:

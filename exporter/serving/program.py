@@ -165,7 +165,7 @@ def _checked(options: Options, kind: ProgramName) -> Config:
     problems: list[Problem] = []
     config = None
     try:
-        config = load(options.config_file, program=kind)
+        config = load(options.config_file, program=kind, thorough=options.config_check)
     except ConfigError as error:
         problems.extend(error.problems)
     if options.web_config_file:

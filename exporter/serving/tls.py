@@ -1,11 +1,10 @@
 """The server's TLS, from the web config."""
 
 import ssl
-from collections.abc import Callable
 from typing import Any, Final
 
 from exporter.config.errors import Problem
-from exporter.config.types import quoted
+from exporter.config.pem import PemError, PemPart, load_authorities, load_certificate
 from exporter.serving.web_config import TlsServerConfig
 
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
@@ -15,6 +14,7 @@ _VERIFY: Final = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+_KEYS: Final[dict[PemPart, str]] = {"certificate": "cert_file", "key": "key_file", "authorities": "client_ca_file"}
 
 
 class TlsError(Exception):
@@ -42,10 +42,13 @@ def build_context(config: TlsServerConfig) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
     context.maximum_version = _VERSIONS[config.max_version]
-    _load_certificate(context, cert=config.cert_file, key=config.key_file)
     context.verify_mode = _VERIFY.get(config.client_auth_type, ssl.CERT_NONE)
-    if config.client_ca_file is not None:
-        _load("client_ca_file", config.client_ca_file, lambda: context.load_verify_locations(config.client_ca_file))
+    try:
+        load_certificate(context, cert=config.cert_file, key=config.key_file)
+        if config.client_ca_file is not None:
+            load_authorities(context, config.client_ca_file)
+    except PemError as error:
+        raise TlsError(_KEYS[error.part], error.message) from None
     return context
 
 
@@ -66,26 +69,3 @@ def certificate_name(certificate: dict[str, Any] | None) -> str:
     common = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
     names = common + [value for _, value in shown.get("subjectAltName", ())]
     return str(names[0]) if names else ""
-
-
-def _load_certificate(context: ssl.SSLContext, *, cert: str, key: str) -> None:
-    scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load("cert_file", cert, lambda: scratch.load_verify_locations(cert))
-    # Without this, OpenSSL would ask for a password on the terminal.
-    _load("key_file", key, lambda: context.load_cert_chain(cert, key, password=""))
-
-
-def _load(setting: str, path: str, load: Callable[[], None]) -> None:
-    wanted = {
-        "cert_file": "is not a certificate in PEM format",
-        "key_file": "is not an unencrypted private key in PEM format",
-        "client_ca_file": "has no certificate in PEM format",
-    }
-    try:
-        load()
-    except ssl.SSLError as error:
-        if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-            raise TlsError(setting, f"is not the key of the certificate: {quoted(path, longest=200)}") from None
-        raise TlsError(setting, f"{wanted[setting]}: {quoted(path, longest=200)}") from None
-    except OSError as error:
-        raise TlsError(setting, f"cannot be read: {error.strerror}: {quoted(path, longest=200)}") from None

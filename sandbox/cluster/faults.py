@@ -14,6 +14,8 @@ class Faults:
     dns_down: bool = False
     blackhole: bool = False
     """Packets to port 8889 are lost, on every pod and so on the Service."""
+    mute: bool = False
+    """The BBS's own database is silent: whoever leads keeps the lock and accepts, and does not answer."""
     blind: dict[str, Outcome] = field(default_factory=dict)
     """What every connection from these pods comes to."""
     stuck: set[str] = field(default_factory=set)

@@ -17,7 +17,10 @@ from sandbox.cluster.programs import Dialled, Outcome
 from sandbox.cluster.resources import ENDPOINTS, SERVICES
 from sandbox.cluster.store import Store
 
-Manner = Literal["accept", "ping-ok", "ping-failing", "blackhole"]
+Manner = Literal["accept", "ping-ok", "ping-failing", "mute", "blackhole"]
+
+_OF_A_SERVICE: tuple[Manner, ...] = ("accept", "mute", "blackhole")
+"""What a Service's address does where its endpoints differ: the first of these that one of them does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Network:
         if self._faults.blackhole:
             manners[BBS_PORT] = "blackhole"
         elif self._locket.serves(pod.uid):
-            manners[BBS_PORT] = "accept"
+            manners[BBS_PORT] = "mute" if self._faults.mute else "accept"
         return manners
 
     def sockets(self) -> dict[Socket, Manner]:
@@ -114,6 +117,6 @@ class Network:
                 backends = self._backends(service, item["port"])
                 manners = {found.get(Socket(*backend)) for backend in backends} - {None}
                 if service["spec"]["clusterIP"] != "None" and manners:
-                    manner: Manner = "accept" if "accept" in manners else "blackhole"
-                    found[Socket(service["spec"]["clusterIP"], item["port"])] = manner
+                    first: Manner = next(each for each in _OF_A_SERVICE if each in manners)
+                    found[Socket(service["spec"]["clusterIP"], item["port"])] = first
         return found

@@ -13,7 +13,7 @@ import yaml
 from sandbox.demo import shorten
 from sandbox.demo.children import Children
 from sandbox.demo.http import Client, sample
-from sandbox.sandbox import free_port
+from sandbox.loopback import free_port
 
 PROMETHEUS_PORT, ALERTMANAGER_PORT = 9090, 9093
 ALERT = "DiegoBBSUnreachable"

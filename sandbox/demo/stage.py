@@ -10,11 +10,13 @@ from typing import Any, Self
 
 import bcrypt
 
+from sandbox.certificates import can_make
 from sandbox.control import Control
 from sandbox.demo.children import Children
 from sandbox.demo.http import Client, sample
 from sandbox.demo.senders import Programs, RealSender, Sender, StandInSender, find_programs
-from sandbox.sandbox import Sandbox, free_port
+from sandbox.loopback import free_port
+from sandbox.sandbox import Sandbox
 
 EXPORTER_PORT, WEBHOOK_PORT = 10889, 10890
 START_DEADLINE = 60.0
@@ -38,7 +40,7 @@ class Stage:
         if real and programs is None:
             raise StartError("prometheus and alertmanager are not both on the PATH")
         self._stack = AsyncExitStack()
-        self.box = Sandbox()
+        self.box = Sandbox(bbs_tls=can_make())
         self.children = Children(self.box.directory)
         self.token_file = self.box.directory / "token"
         self.token_file.write_text(secrets.token_urlsafe(24))

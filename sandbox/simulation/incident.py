@@ -158,7 +158,7 @@ class Incident:
         journal, reachable = stage.journal, stage.reachable()
         if journal is not None and journal.open_run is not None and not stage.lost:
             problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of calm")
-        if not reachable and not stage.forbidden():
+        if not reachable and not stage.forbidden() and not stage.misled():
             problems.append(f"the foundation is still broken after {BOUND:g} s of calm, and nothing forbids a run")
         last = journal.runs[-1] if journal is not None and journal.runs else None
         if last is not None and last.outcome is Outcome.RECOVERED and not reachable and not self.plan.random:

@@ -128,6 +128,11 @@ class Stage:
             return True
         return journal is not None and (journal.paused is not None or journal.breaker_opened is not None)
 
+    def misled(self) -> bool:
+        """Whether a replica takes for expired what another has just recorded (docs/safety.md, clocks)."""
+        offsets = [each.process.wall_offset for each in self.alive]
+        return bool(offsets) and max(offsets) - min(offsets) >= self.foundation.remediation.request_ttl
+
     def disturbed(self) -> bool:
         """Whether a process is stopped, or a call is late."""
         now = self.loop.now

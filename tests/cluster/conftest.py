@@ -55,6 +55,19 @@ class Cf(RawKube):
         assert process.returncode == 0, f"kubectl {arguments}: {said.decode()}"
         return said.decode()
 
+    async def can_i(self, kubeconfig: Path, *question: str) -> bool:
+        """What `kubectl auth can-i` says to a user: it exits with 1 for no."""
+        process = await asyncio.create_subprocess_exec(
+            *("kubectl", "--kubeconfig", str(kubeconfig), "auth", "can-i", "-n", "cf", *question),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, errors = await asyncio.wait_for(process.communicate(), 60)
+        answers = {b"yes\n": True, b"no\n": False}
+        assert said in answers, f"kubectl auth can-i {question}: {said.decode()} {errors.decode()}"
+        return answers[said]
+
     def asked_by(self, user: str) -> list[audit.Event]:
         """What this user has asked for since the test began."""
         return audit.by(user, self._cluster.audit()[self._audited :])

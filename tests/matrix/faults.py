@@ -69,7 +69,7 @@ class Fault:
     late: frozenset[str] = frozenset({"recovered"})
     passing: frozenset[str] = frozenset()
     patience: str = "120s"
-    """`await_ready.timeout`: short where the new pods never become ready, and longer than a kubelet takes to end a pod."""
+    """`await_ready.timeout`: short where new pods never become ready, and longer than a kubelet takes to end a pod."""
     retry: str = "1s"
     latest: int = 2
     """Not at crash points where more pods than this were deleted."""
@@ -220,7 +220,7 @@ FAULTS = (
         text="an old pod does not terminate, or a new one does not become ready",
         inject=_stick,
         early=_STUCK,
-        amid=_STUCK,
+        amid=_STUCK | _RECOVERED,  # the stuck pod is spared where the first new one serves by then
         late=_STUCK,
         patience="20s",
     ),

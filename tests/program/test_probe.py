@@ -158,6 +158,28 @@ async def test_of_several_addresses_one_that_accepts_is_enough(monkeypatch: pyte
     assert (result, detail) == (ProbeResult.SUCCESS, "127.0.0.3: connected")
 
 
+async def test_of_several_addresses_that_accept_none_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that nobody needed is closed as well, and not left to the garbage collection, which would warn."""
+
+    async def at_once(connection: socket.socket, address: tuple[str, int]) -> None:
+        connection.setblocking(True)
+        connection.connect(address)
+
+    with listener() as port, socket.socket() as other:
+        other.bind(("127.0.0.2", port))
+        other.listen()
+        resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+        monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", at_once)
+
+        result, _ = await dial_tcp("diego-api.cf.svc", port, timeout=1)
+        await asyncio.sleep(0)
+
+        assert result == ProbeResult.SUCCESS
+        other.settimeout(15)
+        with other.accept()[0] as accepted:
+            assert accepted.recv(1) == b""
+
+
 async def test_of_several_addresses_that_do_not_accept_the_most_telling_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,6 +22,8 @@ PROMISED = {
     ("DiegoApiNotReady", "10m", None, "warning", None),
     ("DiegoActiveLabelStale", "5m", None, "warning", None),
     ("DiegoServingPodNotLabelled", "5m", None, "warning", None),
+    ("DiegoBBSNotAnswering", "2m", None, "critical", None),
+    ("DiegoLeadershipFlapping", None, None, "warning", None),
     ("DiegoExporterAbsent", "5m", None, "critical", None),
     ("DiegoViewStale", "5m", None, "critical", None),
     ("DiegoRemediationNotHelping", None, None, "critical", None),
@@ -43,6 +45,8 @@ METRICS = {
     "diego_api_pods_desired",
     "diego_api_ready",
     "diego_bbs_active_leaders",
+    "diego_bbs_answers",
+    "diego_bbs_leader_changes_total",
     "diego_bbs_serving_pods",
     "diego_bbs_tcp_reachable",
     "diego_foundation_info",
@@ -55,7 +59,7 @@ METRICS = {
     "diego_webhook_alerts_total",
 }
 PROMQL_WORDS = {"and", "or", "unless", "by", "on"}
-PROMQL_WORDS |= {"absent", "count", "count_over_time", "increase", "max", "max_over_time", "sum", "time"}
+PROMQL_WORDS |= {"absent", "count", "count_over_time", "increase", "max", "max_over_time", "round", "sum", "time"}
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 

@@ -38,6 +38,7 @@ EXCEPTIONS = {
         "Diego foundations: Foundations": "a table of labels, without a value",
     },
     "target-counter-agg-rule": {
+        "Diego foundations: Changes of the leader A": "every exporter counts the same changes: each step is one",
         "Diego foundations: Restarts of containers A": "a pod's restarts are its state, told alike by every replica",
     },
     "uneditable-dashboard": {

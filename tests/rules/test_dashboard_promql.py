@@ -19,12 +19,14 @@ QUERIES = PANEL_QUERIES + [
 ]
 
 # The metrics as they are documented. *State* is what is so, told alike by every replica; it is never summed, though a
-# pod's restarts are a counter. *Deeds* are what one process did; they are summed over the replicas.
+# pod's restarts and the leader's changes are counters. *Deeds* are what one process did; they are summed over replicas.
 STATE = {
     "diego_bbs_tcp_reachable",
     "diego_bbs_last_probe_timestamp_seconds",
+    "diego_bbs_answers",
     "diego_bbs_active_leaders",
     "diego_bbs_serving_pods",
+    "diego_bbs_leader_changes_total",
     "diego_api_ready",
     "diego_api_pods_desired",
     "diego_api_pods_ready",
@@ -38,6 +40,7 @@ STATE = {
     "diego_cloud_controller_pods_desired",
     "diego_cloud_controller_pods_ready",
     "diego_database_tcp_reachable",
+    "diego_locket_tcp_reachable",
     "diego_foundation_info",
     "diego_kubernetes_synced",
     "diego_kubernetes_last_sync_timestamp_seconds",
@@ -195,6 +198,8 @@ def test_without_data_every_query_is_empty_and_none_invents_a_zero(tmp_path: Pat
 REPLICAS = {
     "Active leaders A": ({"diego_bbs_active_leaders": ("1x30", "1x30")}, 1),
     "BBS reachable A": ({'diego_bbs_tcp_reachable{vantage="exporter"}': ("0x30", "1x30")}, 1),
+    "Answers of the BBS A": ({'diego_bbs_answers{vantage="exporter"}': ("0x30", "1x30")}, 1),
+    "Changes of the leader A": ({"diego_bbs_leader_changes_total": ("3x30", "5x30")}, 5),  # the other started later
     "Serving pods A": ({"diego_bbs_serving_pods": ("_x30", "2x30")}, 2),  # unknown to one of them
     "diego-api A": ({"diego_api_ready": ("_x30", "_x30")}, None),
     "Age of the view A": ({"diego_kubernetes_last_sync_timestamp_seconds": ("200x30", "290x30")}, 10),

@@ -22,6 +22,7 @@ QUERIES = {
 # What a healed incident of this foundation cannot show, and why.
 SILENT = {
     "Diego foundations: Reachable B": "no database is configured",
+    "Diego foundations: Reachable C": "nor is Locket",
     "Diego remediation: Runs refused by a guard A": "no run was refused",
 }
 
@@ -83,6 +84,7 @@ async def _incident() -> Incident:
 def incident(tmp_path_factory: pytest.TempPathFactory) -> Incident:
     need("prometheus")
     need("alertmanager")
+    need("openssl")  # without it the BBS of the box is not called
     return Incident(**once(tmp_path_factory, "dashboard-queries", lambda: asdict(asyncio.run(_incident()))))
 
 

@@ -12,7 +12,8 @@ import yaml
 from sandbox.cluster.foundation import Timing
 from sandbox.cluster.switches import UnknownFaultError
 from sandbox.control import Control
-from sandbox.sandbox import API_PORT, Sandbox, free_port
+from sandbox.loopback import free_port
+from sandbox.sandbox import API_PORT, Sandbox
 from tests.support.programs import DEADLINE
 from tests.support.rawkube import RawKube
 

@@ -156,6 +156,21 @@ def test_packets_that_are_lost_time_out(box: Box) -> None:
     assert (slow.code, slow.seconds, slow.stderr) == (124, 3, "")
 
 
+def test_a_bbs_that_does_not_answer_keeps_its_lock_and_accepts(box: Box) -> None:
+    """Whoever only connects sees no difference; another pod takes over, and it is the same."""
+    box.fault("bbs-mute")
+    box.after(10)
+    (leader,) = box.serving()
+    assert (box.active(), box.nc().code) == ([leader], 0)
+    assert set(box.cluster.network.sockets().values()) == {"ping-ok", "mute"}
+
+    box.delete(leader)
+    box.after(10)
+    assert (len(box.serving()), box.nc().code) == (1, 0)
+    box.fault("clear")
+    assert set(box.cluster.network.sockets().values()) == {"ping-ok", "accept"}
+
+
 def test_a_headless_service_has_a_name_only_while_a_pod_is_behind_it() -> None:
     box = Box(headless=True)
     assert box.nc().code == 0

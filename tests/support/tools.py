@@ -8,6 +8,7 @@ import pytest
 
 _PACKAGES = {
     "chromium": "chromium",
+    "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "alertmanager": "prometheus-alertmanager",

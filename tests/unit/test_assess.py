@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.foundation import assess
-from exporter.foundation.view import Probe, ProbeResult, Reading
+from exporter.foundation.view import Call, CallResult, Probe, ProbeResult, Reading
 
 REACHED, NOT_REACHED, NOTHING = True, False, None
 TABLE = {
@@ -39,3 +39,40 @@ def test_a_probe_that_proves_nothing_leaves_the_last_known_value(*, before: bool
 
     assert after.last == Probe(result, at=200)
     assert (after.reachable, after.known_at) == ((before, 100) if proved is None else (proved, 200))
+
+
+ANSWERS = {
+    CallResult.ANSWERED: True,
+    CallResult.FAILED: False,
+    CallResult.TIMEOUT: False,
+    CallResult.CLOSED: False,
+    CallResult.TLS: None,
+    CallResult.ERROR: None,
+}
+BEFORE = Reading(last=Call(CallResult.ANSWERED, at=100), reachable=True, known_at=100)
+
+
+def probed(call: Call | None) -> Probe:
+    return Probe(ProbeResult.SUCCESS, at=200, call=call)
+
+
+@pytest.mark.parametrize("result", CallResult)
+def test_what_each_result_of_a_call_proves(result: CallResult) -> None:
+    """What does not prove that the BBS is silent leaves the last known value, with its age."""
+    call = Call(result, at=200)
+    after = assess.read_call(BEFORE, probed(call), reachable=True)
+    proved = ANSWERS[result]
+
+    assert assess.answered(result) is proved
+    assert after.last is call
+    assert (after.reachable, after.known_at) == ((True, 100) if proved is None else (proved, 200))
+
+
+@pytest.mark.parametrize("reachable", [True, None])
+def test_a_call_that_was_not_made_leaves_everything(reachable: bool | None) -> None:
+    assert assess.read_call(BEFORE, probed(None), reachable=reachable) is BEFORE
+
+
+def test_where_nobody_accepts_it_is_unknown_at_once_whether_anybody_answers() -> None:
+    """Otherwise `answers` would say for a while that a BBS works which is proved unreachable."""
+    assert assess.read_call(BEFORE, probed(None), reachable=False) == Reading()

@@ -26,7 +26,7 @@ def program_of(name: str) -> ProgramName:
 
 def report(name: str, *, program: ProgramName) -> str:
     with pytest.raises(ConfigError) as caught:
-        load(name, program=program)
+        load(name, program=program, thorough=True)
     return "".join(f"{problem}\n" for problem in caught.value.problems)
 
 
@@ -134,6 +134,7 @@ def test_the_file_overrides_the_profile() -> None:
     )
     assert own.restart == ("own-diego-api", "own-diego-api-b")
     assert own.database == HostPort(host="fd00::1", port=3306)
+    assert own.locket == HostPort(host="locket.own.svc.cluster.local", port=8891)
 
 
 def test_relative_paths_start_from_the_files_own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

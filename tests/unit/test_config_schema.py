@@ -16,6 +16,8 @@ BAD = sorted((CONFIGS / "bad").glob("*.yaml"))
 
 # What no schema can say, or an editor sees otherwise: only `--config.check` reports it.
 ONLY_THE_PROGRAMS = {
+    "bbs-tls-missing": "which files exist",
+    "bbs-tls-not-pem": "what is in another file",
     "boolean-that-is-no-name": "`no` is text in YAML 1.2",
     "context-missing": "what is in another file",
     "duplicate-key": "editors mark it without a schema",

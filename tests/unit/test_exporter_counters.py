@@ -42,6 +42,13 @@ def test_probes_and_requests_are_counted(exposed: Exposed) -> None:
     assert found["diego_kubernetes_requests_total{code=200,verb=watch}"] == 2
 
 
+def test_changes_of_the_leader_are_counted(exposed: Exposed) -> None:
+    assert exposed.samples(NOW)["diego_bbs_leader_changes_total"] == 0
+    exposed.counts.leader_changed()
+    exposed.counts.leader_changed()
+    assert exposed.samples(NOW)["diego_bbs_leader_changes_total"] == 2
+
+
 def test_a_probe_is_in_each_bucket_that_is_no_shorter(exposed: Exposed) -> None:
     for duration in (0.25, 0.26, 11.0):
         exposed.counts.probed(Probe(ProbeResult.SUCCESS, at=NOW, duration=duration))

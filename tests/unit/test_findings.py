@@ -111,6 +111,27 @@ def test_the_lock_database_that_does_not_accept() -> None:
     assert found(HEALTHY, settings) == {}
 
 
+def test_locket_that_does_not_accept() -> None:
+    settings = foundation(locket={"host": "locket.example.org", "port": 8891})
+    refused = reading(reachable=False)
+
+    assert found(replace(HEALTHY, locket=refused), settings) == {
+        "locket-unreachable": "Locket locket.example.org:8891 does not accept connections: no BBS can lead"
+    }
+    assert found(replace(HEALTHY, locket=refused), CF) == {}
+    assert found(replace(HEALTHY, locket=reading(reachable=True)), settings) == {}
+    assert found(HEALTHY, settings) == {}
+
+
+def test_a_bbs_that_accepts_and_does_not_answer() -> None:
+    """The control: one that answers, and one of which it is not known."""
+    assert found(replace(HEALTHY, answers=reading(reachable=False))) == {
+        "bbs-not-answering": "the BBS accepts connections, but does not answer calls of its API"
+    }
+    assert found(replace(HEALTHY, answers=reading(reachable=True))) == {}
+    assert found(replace(HEALTHY, answers=replace(reading(reachable=False), known_at=NOW - 61))) == {}
+
+
 def test_what_is_unknown_is_no_finding() -> None:
     unknown = view(component("diego-api", LEADER, PASSIVE), ready_endpoints=("10.0.0.1",), diego_api_0=None)
 

@@ -191,6 +191,16 @@ async def test_the_probes_of_many_foundations_are_spread_over_their_interval(cou
         assert spread * 0.1 < max(first) <= spread + 0.01, "and those of a few come soon"
 
 
+async def test_the_bbs_is_called_where_there_are_certificates_for_that() -> None:
+    tls = {"ca": "/ca", "cert": "/cert", "key": "/key"}
+    world = World("cf")
+    world.fleet.apply(
+        Config(foundations=(*config("without").foundations, *config("with", bbs={"tls": tls}).foundations))
+    )
+
+    assert [observer._caller is not None for observer in world.fleet.observers] == [False, True]
+
+
 async def test_a_config_may_come_before_the_start() -> None:
     world = World("before")
     world.fleet.apply(config("after"))

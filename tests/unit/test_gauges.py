@@ -15,7 +15,7 @@ from tests.support.exposed import Exposed, Observed
 from tests.support.foundations import foundation, pod
 from tests.support.watched_views import API, HEALTHY, LEADER, NOW, PASSIVE, component, components, reading, with_pods
 
-COUNTED = ("diego_bbs_probes", "diego_bbs_probe_duration")
+COUNTED = ("diego_bbs_probes", "diego_bbs_probe_duration", "diego_bbs_leader_changes")
 RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
 
 
@@ -226,25 +226,40 @@ def test_several_statefulsets_are_one_component() -> None:
     assert shown(view, diego_api={"statefulset": ("diego-api", "locket")})["diego_api_pods_ready"] == 2
 
 
-def test_the_database_is_shown_where_it_is_known() -> None:
-    name = "diego_database_tcp_reachable"
+def test_answers_are_shown_where_they_are_known() -> None:
+    name = "diego_bbs_answers{vantage=exporter}"
 
     assert name not in shown(HEALTHY)
-    assert shown(replace(HEALTHY, database=reading(reachable=False)))[name] == 0
-    assert name not in shown(replace(HEALTHY, database=reading(reachable=True, at=NOW - 61)))
+    assert shown(replace(HEALTHY, answers=reading(reachable=False)))[name] == 0
+    assert shown(replace(HEALTHY, answers=reading(reachable=True)))[name] == 1
+    assert name not in shown(replace(HEALTHY, answers=reading(reachable=False, at=NOW - 61)))
+
+
+@pytest.mark.parametrize("what", ["database", "locket"])
+def test_evidence_is_shown_where_it_is_known(what: str) -> None:
+    name = f"diego_{what}_tcp_reachable"
+
+    def seen(known: Reading) -> dict[str, float]:
+        return shown(replace(HEALTHY, **{what: known}))  # type: ignore[arg-type] # one of two names
+
+    assert name not in shown(HEALTHY)
+    assert seen(reading(reachable=False))[name] == 0
+    assert seen(reading(reachable=True))[name] == 1
+    assert name not in seen(reading(reachable=True, at=NOW - 61))
 
 
 def test_what_is_shown_changes_by_age_exactly_when_it_expires() -> None:
     """The text of a foundation is kept until then."""
     bbs, database = reading(reachable=True, at=NOW - 20), reading(reachable=True, at=NOW - 40)
+    locket, answers = reading(reachable=False, at=NOW - 50), reading(reachable=False, at=NOW - 55)
     pods = {"diego-api-0-uid": reading(reachable=True, at=NOW + 9), "diego-api-1-uid": reading(reachable=True)}
-    view = replace(HEALTHY, bbs=bbs, database=database, pods=pods, synced_at=NOW + 30)
+    view = replace(HEALTHY, bbs=bbs, database=database, locket=locket, answers=answers, pods=pods, synced_at=NOW + 30)
     moment, changes = NOW, []
     while math.isfinite(moment := expires(ViewAt(foundation(), view, moment))):
         changes.append(moment - NOW)
         assert shown(view, now=moment - 0.5) != shown(view, now=moment + 0.5)
         moment += 0.001
-    assert changes == [20, 40, 60, 69, 90]
+    assert changes == [5, 10, 20, 40, 60, 69, 90]
 
 
 def test_every_metric_is_documented_and_no_other() -> None:

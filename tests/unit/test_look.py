@@ -48,10 +48,10 @@ def test_each_component_is_named_once() -> None:
 
 async def test_a_look_sees_everything_at_once() -> None:
     dials = Dials()
-    dials.takes = {BBS: 2.0, "10.0.0.1": 2.0, "10.0.0.2": 2.0, "db": 2.0}
+    dials.takes = {BBS: 2.0, "10.0.0.1": 2.0, "10.0.0.2": 2.0, "db": 2.0, "locket": 2.0}
     dials.answers["db"] = ProbeResult.SUCCESS
     clock = LoopClock()
-    config = foundation(database={"host": "db", "port": 3306})
+    config = foundation(database={"host": "db", "port": 3306}, locket={"host": "locket", "port": 8891})
 
     view = await look(healthy(), config, clock=clock, dial=dials)
 
@@ -64,7 +64,7 @@ async def test_a_look_sees_everything_at_once() -> None:
     assert view.service is not None
     assert view.endpoints is not None
     assert view.endpoints.ready_addresses == ("10.0.0.1",)
-    assert (view.bbs.reachable, view.database.reachable) == (True, True)
+    assert (view.bbs.reachable, view.database.reachable, view.locket.reachable) == (True, True, False)
     assert {uid: reading.reachable for uid, reading in view.pods.items()} == {
         "diego-api-0-uid": True,
         "diego-api-1-uid": False,
@@ -74,6 +74,7 @@ async def test_a_look_sees_everything_at_once() -> None:
         ("10.0.0.2", 8889),
         ("db", 3306),
         (BBS, 8889),
+        ("locket", 8891),
     ]
 
 

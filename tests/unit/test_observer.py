@@ -224,6 +224,51 @@ async def test_the_database_is_probed_where_there_is_one() -> None:
         assert observer.view.database.last is None
 
 
+async def test_locket_is_probed_where_it_is_configured() -> None:
+    dials = Dials()
+    dials.answers["locket.example.org"] = ProbeResult.SUCCESS
+    config = foundation(locket={"host": "locket.example.org", "port": 8891})
+    async with observing(healthy(), dials, config) as observer:
+        assert (observer.view.locket.reachable, observer.view.database.last) == (True, None)
+        assert (0, 8891) in {(0, port) for _, host, port in dials.asked if host == "locket.example.org"}
+
+        dials.answers["locket.example.org"] = ProbeResult.REFUSED
+        await asyncio.sleep(10)
+        assert observer.view.locket.reachable is False
+        assert observer.view.bbs.reachable is True
+    async with observing(healthy(), Dials()) as observer:
+        assert observer.view.locket.last is None
+
+
+async def test_changes_of_the_leader_are_told() -> None:
+    kubernetes, told = healthy(), list[bool]()
+    async with observing(kubernetes, Dials(), leader_changed=lambda: told.append(True)) as observer:
+        await asyncio.sleep(60)
+        assert told == [], "nothing has changed, bookmarks aside"
+
+        kubernetes.cluster.put("pods", **pod("diego-api", 0, active="false"))
+        await asyncio.sleep(0.01)
+        kubernetes.cluster.put("pods", **pod("diego-api", 1, active="true"))
+        await asyncio.sleep(0.01)
+        assert (leaders(observer), len(told)) == (["diego-api-1"], 1)
+
+
+async def test_a_leader_that_is_the_same_after_a_lost_watch_is_no_change() -> None:
+    """The control: another one is."""
+    for after, expected in ((0, 0), (1, 1)):
+        kubernetes, told = healthy(), list[bool]()
+        async with observing(kubernetes, Dials(), leader_changed=lambda told=told: told.append(True)) as observer:
+            kubernetes.fail("*", ApiUnreachableError("refused"), times=-1)
+            kubernetes.cluster.drop_streams()
+            await asyncio.sleep(0.01)
+            assert not synced(observer)
+            for ordinal in (0, 1):
+                kubernetes.cluster.put("pods", **pod("diego-api", ordinal, active=str(ordinal == after).lower()))
+            kubernetes.recover()
+            await asyncio.sleep(20)
+            assert (synced(observer), len(told)) == (True, expected)
+
+
 async def test_pods_are_left_alone_where_the_config_says_so() -> None:
     dials = Dials()
     async with observing(healthy(), dials, foundation(diego_api={"probe_pods": False})) as observer:

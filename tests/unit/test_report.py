@@ -62,6 +62,17 @@ def test_a_checkup_of_the_incident_teaches_it() -> None:
     ]
 
 
+def test_evidence_is_shown_where_it_is_configured() -> None:
+    config = foundation(database={"host": "db", "port": 5432}, locket={"host": "locket", "port": 8891})
+    seen = replace(HEALTHY, database=reading(reachable=True), locket=reading(reachable=False))
+    lines = checkup_lines(checkup(seen, attempt(reachable=True), foundation=config))
+
+    assert "  locket's database  success" in lines
+    assert "  locket             refused" in lines
+    assert "finding locket-unreachable: Locket locket:8891 does not accept connections: no BBS can lead" in lines
+    assert not [line for line in checkup_lines(checkup(seen, attempt(reachable=True))) if "locket" in line.lower()]
+
+
 @pytest.mark.parametrize(
     ("made", "exit_code", "conclusion"),
     [

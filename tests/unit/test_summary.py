@@ -6,7 +6,7 @@ import pytest
 
 from exporter.config.model import Foundation
 from exporter.foundation.summary import summarize
-from exporter.foundation.view import FoundationView
+from exporter.foundation.view import Call, CallResult, FoundationView, Reading
 from tests.support.statuses import NOW, cf, seen
 from tests.support.views import reading, without
 
@@ -48,6 +48,30 @@ def test_the_database_is_shown_where_it_is_configured(reachable: bool | None, ki
     found = facts(replace(seen(), database=probed), cf(database={"host": "db", "port": 3306}))
     assert found["Locket's database"][1] == kind
     assert "Locket's database" not in facts(seen())
+
+
+@pytest.mark.parametrize(("reachable", "kind"), [(True, "good"), (False, "bad"), (None, "unknown")])
+def test_locket_is_shown_where_it_is_configured(reachable: bool | None, kind: str) -> None:
+    probed = replace(reading(reachable), known_at=NOW)
+    found = facts(replace(seen(), locket=probed), cf(locket={"host": "locket", "port": 8891}))
+    assert found["Locket"][1] == kind
+    assert "Locket" not in facts(seen())
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (Reading(Call(CallResult.ANSWERED, NOW), reachable=True, known_at=NOW), ("answers (answered)", "good")),
+        (
+            Reading(Call(CallResult.FAILED, NOW, "down"), reachable=False, known_at=NOW),
+            ("does not answer (failed: down)", "bad"),
+        ),
+        (Reading(Call(CallResult.TLS, NOW, "expired")), ("unknown (tls: expired)", "unknown")),
+    ],
+)
+def test_answers_are_shown_where_the_bbs_is_called(answers: Reading, expected: tuple[str, str]) -> None:
+    assert facts(replace(seen(), answers=answers))["BBS, a call of its API"] == expected
+    assert "BBS, a call of its API" not in facts(seen())
 
 
 def test_a_service_is_only_spoken_of_where_the_host_names_one() -> None:

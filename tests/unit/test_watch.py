@@ -79,3 +79,12 @@ async def test_a_reload_of_the_remediation_keeps_the_history() -> None:
         assert watches.by_foundation["cf"] is before
         watches.apply(Config(foundations=(foundation(namespace="other"),)))
         assert watches.by_foundation["cf"] is not before
+
+
+async def test_it_does_not_call_the_bbs() -> None:
+    """The certificates are the exporter's: here they need not even exist."""
+    dials, tls = Dials(), {"ca": "/nowhere", "cert": "/nowhere", "key": "/nowhere"}
+    async with watching(healthy(), dials, foundation(bbs={"tls": tls})) as watches:
+        observer = watches.by_foundation["cf"].observer
+        assert (observer.foundation.bbs.tls, observer.view.answers.last) == (None, None)
+        assert BBS in {host for _, host, _ in dials.asked}

@@ -76,6 +76,8 @@ def _seen(checkup: Checkup) -> list[str]:
         lines.append(_row("probe from here", f"{view.bbs.last.result} ({view.bbs.last.detail or 'connected'})"))
     if foundation.database is not None and view.database.last is not None:
         lines.append(_row("locket's database", f"{view.database.last.result}"))
+    if foundation.locket is not None and view.locket.last is not None:
+        lines.append(_row("locket", f"{view.locket.last.result}"))
     return lines
 
 

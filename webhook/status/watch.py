@@ -86,6 +86,7 @@ def _build(
 
 
 def _watched(foundation: Foundation) -> Foundation:
-    """As it is observed, and probed twice in `staleness`."""
+    """As it is observed, probed twice in `staleness`, and without calls: the certificates are the exporter's."""
     bbs = foundation.bbs
-    return replace(observed(foundation), bbs=replace(bbs, interval=max(bbs.interval, foundation.staleness / 2)))
+    interval = max(bbs.interval, foundation.staleness / 2)
+    return replace(observed(foundation), bbs=replace(bbs, interval=interval, tls=None))
