@@ -88,6 +88,7 @@ check: install
 	$(BIN)/codespell
 	$(BIN)/python -m dashboards.build --check
 	$(BIN)/python -m deploy.build --check
+	$(BIN)/python -m reference.build --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir .site-check && rm -rf .site-check
 	$(call require,promtool,prometheus)
 	promtool check rules alerts/diego-medic.rules.yml

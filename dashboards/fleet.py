@@ -46,7 +46,6 @@ def trouble() -> str:
 
 
 def _counts() -> list[stat.Panel]:
-    none_is_good = thresholds(GREEN, (1, RED))
     known = f"count({latest('diego_foundation_info')})"
 
     def number(condition: str) -> str:
@@ -54,37 +53,29 @@ def _counts() -> list[stat.Panel]:
         return f"count(({trouble()}) {condition}) or {known} * 0"
 
     return [
-        now(
+        _none_is_good(
             "Broken",
             "Foundations whose BBS is unreachable, without an active BBS, or with several. Red: open the first line"
             " below in *Diego foundations*; the remediation handles the first two kinds.",
             number(">= 5"),
-            levels=none_is_good,
-            texts={0: ("none", GREEN)},
         ),
-        now(
+        _none_is_good(
             "A person must act",
             "Foundations whose breaker is open or whose run waits for approval. Red: `diego-runbook history FOUNDATION`"
             " says what happened; then `reset` or `approve`.",
             f"count(({trouble()}) == 4 or ({trouble()}) == 2) or {known} * 0",
-            levels=none_is_good,
-            texts={0: ("none", GREEN)},
         ),
-        now(
+        _none_is_good(
             "Unknown",
             "Foundations whose BBS can neither be proved reachable nor unreachable. Red: check the exporter's log; an"
             " incident there would not be noticed.",
             number("== 3"),
-            levels=none_is_good,
-            texts={0: ("none", GREEN)},
         ),
-        now(
+        _none_is_good(
             "Not ready",
             "Foundations with a BBS, but with too few ready diego-api pods. Red: the next failover may fail; find the"
             " pod in *Diego foundations*.",
             number("== 1"),
-            levels=none_is_good,
-            texts={0: ("none", GREEN)},
         ),
         now(
             "Runs in progress",
@@ -102,6 +93,11 @@ def _counts() -> list[stat.Panel]:
             levels=thresholds(RED, (1, GREEN)),
         ),
     ]
+
+
+def _none_is_good(title: str, description: str, expr: str) -> stat.Panel:
+    """A number that is red from one on."""
+    return now(title, description, expr, levels=thresholds(GREEN, (1, RED)), texts={0: ("none", GREEN)})
 
 
 def _table() -> table.Panel:

@@ -192,6 +192,21 @@ def series(
     return panel
 
 
+def counts(
+    title: str, description: str, expr: str, *, legend: str, no_value: str = "unknown", span: int = 12
+) -> timeseries.Panel:
+    """Number of events within the interval, as stacked bars."""
+    return series(
+        title,
+        description,
+        [Query(expr=expr, legend=legend)],
+        draw=common.GraphDrawStyle.BARS,
+        decimals=0,
+        no_value=no_value,
+        span=span,
+    )
+
+
 def buckets(title: str, description: str, expr: str, *, unit: str, no_value: str) -> heatmap.Panel:
     """A histogram over time: `expr` has a series for each `le`."""
     target = Query(expr=expr, legend="{{le}}").build("A", "range").format(prometheus_model.PromQueryFormat.HEATMAP)

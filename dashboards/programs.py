@@ -1,9 +1,8 @@
 """Whether the programs themselves run."""
 
 from grafana_foundation_sdk.builders import statetimeline, table, timeseries
-from grafana_foundation_sdk.models import common
 
-from dashboards.panels import GREEN, RED, Column, lines, series, timeline
+from dashboards.panels import GREEN, RED, Column, counts, lines, timeline
 from dashboards.queries import Query, latest, number_of
 
 _JOBS = 'job=~"diego-exporter|diego-webhook"'
@@ -59,42 +58,29 @@ def program_panels() -> list[statetimeline.Panel | timeseries.Panel | table.Pane
             keys=["foundation", "profile", "namespace"],
             join="foundation",
         ),
-        series(
+        counts(
             "Notifications by code",
             "Responses of the webhooks to Alertmanager. 401: the bearer token differs. 400, 413 or 415: the caller is"
             " not Alertmanager. 503: the notification could not be recorded, and Alertmanager sends it again; check"
             " the permission on the ConfigMap and the API server.",
-            [
-                Query(
-                    expr="sum by (code) (increase(diego_webhook_notifications_total[$__rate_interval])) > 0",
-                    legend="{{code}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            "sum by (code) (increase(diego_webhook_notifications_total[$__rate_interval])) > 0",
+            legend="{{code}}",
             no_value="no notification",
         ),
-        series(
+        counts(
             "Alerts by reason",
             "How the alerts in the notifications were handled. Many for an unknown foundation: its name in the alert's"
             " label and in the config differ; nothing is done for it until they agree.",
-            [
-                Query(
-                    expr="sum by (status, reason) (increase(diego_webhook_alerts_total[$__rate_interval])) > 0",
-                    legend="{{status}}: {{reason}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            "sum by (status, reason) (increase(diego_webhook_alerts_total[$__rate_interval])) > 0",
+            legend="{{status}}: {{reason}}",
             no_value="no alert",
         ),
-        series(
+        counts(
             "Crashes",
             "How often the work on a foundation crashed in a webhook and was started again. Any number: the log has the"
             " traceback; please report it. Many: `/-/healthy` fails, and nothing is repaired.",
-            [Query(expr=number_of("diego_webhook_medic_restarts_total", by="foundation"), legend="{{foundation}}")],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            number_of("diego_webhook_medic_restarts_total", by="foundation"),
+            legend="{{foundation}}",
             span=24,
         ),
     ]

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import heatmap, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common
 
-from dashboards.panels import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Column, buckets, lines, series, timeline
+from dashboards.panels import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Column, buckets, counts, lines, series, timeline
 from dashboards.queries import LAST_RUN, Query, latest, number_of, selector
 
 _MODES = ("observe", "approve", "auto")
@@ -101,18 +101,12 @@ def state_panels() -> list[statetimeline.Panel | table.Panel]:
 def deed_panels() -> list[timeseries.Panel | heatmap.Panel]:
     """What the webhooks did within the time shown."""
     return [
-        series(
+        counts(
             "Runs by outcome",
             "Runs of the webhooks by outcome. Repeatedly `failed`, `unproven` or `refused`: the remediation does not"
             " help; take over with `diego-runbook check FOUNDATION`.",
-            [
-                Query(
-                    expr=f"{number_of('diego_remediation_runs_total', by='foundation, outcome')} > 0",
-                    legend="{{foundation}}: {{outcome}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            f"{number_of('diego_remediation_runs_total', by='foundation, outcome')} > 0",
+            legend="{{foundation}}: {{outcome}}",
             no_value="no webhook",
         ),
         series(
@@ -139,46 +133,28 @@ def deed_panels() -> list[timeseries.Panel | heatmap.Panel]:
             unit="s",
             no_value="no run recovered",
         ),
-        series(
+        counts(
             "Runs refused by a guard",
             "Why runs deleted nothing although the BBS was proved unreachable. `split-brain` and `bbs-serving`: a"
             " person must decide; docs/runs.md explains every reason.",
-            [
-                Query(
-                    expr=f"{number_of('diego_remediation_refusals_total', by='foundation, reason')} > 0",
-                    legend="{{foundation}}: {{reason}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            f"{number_of('diego_remediation_refusals_total', by='foundation, reason')} > 0",
+            legend="{{foundation}}: {{reason}}",
             no_value="no run was refused",
         ),
-        series(
+        counts(
             "Decisions by reason",
             "The decision on each request. `refuse` with cooldown or retry is temporary; with any other reason a"
             " person must act: docs/runs.md explains the reasons.",
-            [
-                Query(
-                    expr=f"{number_of('diego_remediation_decisions_total', by='foundation, decision, reason')} > 0",
-                    legend="{{foundation}}: {{decision}} {{reason}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            f"{number_of('diego_remediation_decisions_total', by='foundation, decision, reason')} > 0",
+            legend="{{foundation}}: {{decision}} {{reason}}",
             no_value="no decision",
         ),
-        series(
+        counts(
             "Steps by result",
             "Steps of the runs by result. The run stopped at the first one that is not ok; `diego-runbook show RUN`"
             " has the details.",
-            [
-                Query(
-                    expr=f"{number_of('diego_remediation_steps_total', by='foundation, step, result')} > 0",
-                    legend="{{foundation}}: {{step}} {{result}}",
-                )
-            ],
-            draw=common.GraphDrawStyle.BARS,
-            decimals=0,
+            f"{number_of('diego_remediation_steps_total', by='foundation, step, result')} > 0",
+            legend="{{foundation}}: {{step}} {{result}}",
             no_value="no step",
         ),
         series(

@@ -4,13 +4,13 @@ python -m deploy.build            write them
 python -m deploy.build --check    exit 1 where a committed file differs
 """
 
-import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
+import generated
 from exporter.config.load import load
 from webhook.operator.manifests import manifests
 
@@ -43,7 +43,7 @@ def rule() -> str:
     return f"# alerts/diego-medic.rules.yml, which has the reasons for each rule.\n{text}"
 
 
-FILES: dict[str, Callable[[], str]] = {
+FILES: generated.Files = {
     "base/rbac.yaml": lambda: rights("base"),
     "overlays/several-foundations/rbac.yaml": lambda: rights("overlays/several-foundations"),
     f"{OPERATOR}/prometheus-rule.yaml": rule,
@@ -52,21 +52,8 @@ FILES: dict[str, Callable[[], str]] = {
 
 def main(arguments: Sequence[str] | None = None, *, directory: Path = DIRECTORY) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.build", description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is out of date")
-    options = parser.parse_args(arguments)
-    stale = [
-        name
-        for name, content in FILES.items()
-        if not (directory / name).exists() or (directory / name).read_text("utf-8") != content()
-    ]
-    for name in stale:
-        if options.check:
-            sys.stderr.write(f"{directory / name} is out of date: run `python -m deploy.build` and commit the result\n")
-        else:
-            (directory / name).write_text(FILES[name](), "utf-8")
-            sys.stdout.write(f"wrote {directory / name}\n")
-    return 1 if options.check and stale else 0
+    description = __doc__.splitlines()[0]
+    return generated.main(arguments, files=FILES, directory=directory, package="deploy", description=description)
 
 
 if __name__ == "__main__":

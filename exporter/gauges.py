@@ -70,6 +70,8 @@ class Gauge:
     labels: tuple[str, ...] = ()
     """Those after `foundation`, in alphabetical order."""
     kind: str = "gauge"
+    absent: str = ""
+    """When its series is absent, for docs/metrics.md."""
     shows_time: bool = False
     """Whether a value is a time. All others are computed from `still`, and only when that changes."""
 
@@ -144,18 +146,23 @@ def _known(reading: Callable[[FoundationView], Reading], *labels: str) -> Callab
     return lambda at: _one(reading(at.view).value(now=at.now, staleness=at.foundation.staleness), *labels)
 
 
+_OLD, _UNSEEN = "without a conclusive probe for `staleness`", "while a StatefulSet is unknown, or the view is old"
+_NO_POD = f"{_UNSEEN}; gone with the pod"
+
 GAUGES = (
     Gauge(
         "diego_foundation_info",
         "Information about a configured foundation. Always 1.",
         lambda at: _one(1, at.foundation.namespace, at.foundation.profile),
         labels=("namespace", "profile"),
+        absent="never",
     ),
     Gauge(
         "diego_bbs_tcp_reachable",
         "Whether the BBS accepts TCP connections at its address (1) or is proved not to (0).",
         lambda at: _one(assess.bbs_reachable(at.view, at.foundation, now=at.now), "exporter"),
         labels=("vantage",),
+        absent=_OLD,
     ),
     Gauge(
         "diego_bbs_last_probe_timestamp_seconds",
@@ -163,72 +170,85 @@ GAUGES = (
         _last_probe,
         labels=("vantage",),
         shows_time=True,
+        absent="before the first probe",
     ),
     Gauge(
         "diego_bbs_answers",
         "Whether the BBS answers a call that reads its database (1) or accepts the connection and does not answer (0).",
         _known(lambda view: view.answers, "exporter"),
         labels=("vantage",),
+        absent=f"{_OLD}; while nothing accepts; if `bbs.tls` is not configured",
     ),
     Gauge(
         "diego_bbs_active_leaders",
         "Number of diego-api pods that carry the active label and are not terminating.",
         lambda at: _one(None if at.diego_api is None else len(at.leaders)),
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_bbs_serving_pods",
         "Number of diego-api pods that accept TCP connections at their own address.",
         _serving,
+        absent="while a pod is unknown, unless two or more are known to serve; if `probe_pods` is false",
     ),
     Gauge(
         "diego_api_ready",
         "Whether at least min_ready diego-api pods (default: all desired) are fully ready (1) or not (0).",
         _api_ready,
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_api_pods_desired",
         "Number of desired diego-api pods (the replicas of their StatefulSets).",
         _count(lambda at: at.diego_api, lambda component: component.desired),
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_api_pods_ready",
         "Number of diego-api pods that are running, have every container ready and are not terminating.",
         _count(lambda at: at.diego_api, lambda component: len(component.ready)),
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_api_pods_terminating",
         "Number of diego-api pods that are terminating.",
         _count(lambda at: at.diego_api, lambda component: sum(pod.terminating for pod in component.pods)),
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_api_pod_ready",
         "Whether the pod is running, has every container ready and is not terminating (1) or not (0).",
         _each_pod(lambda _at, pod: pod.fully_ready),
         labels=("pod",),
+        absent=_NO_POD,
     ),
     Gauge(
         "diego_api_pod_active",
         "Whether the pod carries the active label and is not terminating (1) or not (0).",
         _each_pod(_active),
         labels=("pod",),
+        absent=_NO_POD,
     ),
     Gauge(
         "diego_api_pod_serving",
         "Whether the pod accepts TCP connections at its own address (1) or not (0).",
         _each_pod(ViewAt.serves),
         labels=("pod",),
+        absent="without a conclusive probe of the pod for `staleness`; if `probe_pods` is false; gone with the pod",
     ),
     Gauge(
         "diego_api_pod_containers",
         "Number of containers in the pod spec.",
         _each_pod(lambda _at, pod: pod.containers),
         labels=("pod",),
+        absent=_NO_POD,
     ),
     Gauge(
         "diego_api_pod_containers_ready",
         "Number of ready containers of the pod.",
         _each_pod(lambda _at, pod: pod.containers_ready),
         labels=("pod",),
+        absent=_NO_POD,
     ),
     Gauge(
         "diego_api_pod_container_restarts_total",
@@ -236,37 +256,44 @@ GAUGES = (
         _each_pod(lambda _at, pod: pod.restarts),
         labels=("pod",),
         kind="counter",
+        absent=_NO_POD,
     ),
     Gauge(
         "diego_cloud_controller_pods_desired",
         "Number of desired Cloud Controller pods (the replicas of their StatefulSets).",
         _count(lambda at: at.cloud_controller, lambda component: component.desired),
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_cloud_controller_pods_ready",
         "Number of Cloud Controller pods that are running, have every container ready and are not terminating.",
         _count(lambda at: at.cloud_controller, lambda component: len(component.ready)),
+        absent=_UNSEEN,
     ),
     Gauge(
         "diego_database_tcp_reachable",
         "Whether Locket's database accepts TCP connections (1) or is proved not to (0).",
         _known(lambda view: view.database),
+        absent=f"{_OLD}; if `database` is not configured",
     ),
     Gauge(
         "diego_locket_tcp_reachable",
         "Whether Locket accepts TCP connections (1) or is proved not to (0).",
         _known(lambda view: view.locket),
+        absent=f"{_OLD}; if `locket` is not configured",
     ),
     Gauge(
         "diego_kubernetes_synced",
         "Whether all watches of the foundation's Kubernetes objects are in sync (1) or not (0).",
         lambda at: _one(at.view.synced and at.fresh),  # never 1 while the values are absent because they are old
+        absent="never",
     ),
     Gauge(
         "diego_kubernetes_last_sync_timestamp_seconds",
         "Unix time at which the view of the foundation's Kubernetes objects was last confirmed current.",
         lambda at: _one(at.view.synced_at),
         shows_time=True,
+        absent="before the first sync",
     ),
 )
 """In the order of docs/metrics.md."""

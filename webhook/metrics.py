@@ -105,7 +105,7 @@ class RunMetrics:
             for result in StepResult:
                 counters.steps.labels(foundation, step, result)
         for reason in DecisionReason:
-            counters.decisions.labels(foundation, _kind_of(reason), reason)
+            counters.decisions.labels(foundation, kind_of(reason), reason)
         counters.restarts.labels(foundation)
         self.leading(False)
 
@@ -138,7 +138,8 @@ class RunMetrics:
             self._counters.leader.labels(self._foundation).set(leads)
 
 
-def _kind_of(reason: DecisionReason) -> DecisionKind:
+def kind_of(reason: DecisionReason) -> DecisionKind:
+    """The decision that a reason is counted with from the start."""
     kinds = {DecisionReason.ASKED: DecisionKind.RUN, DecisionReason.IN_PROGRESS: DecisionKind.JOIN}
     return kinds.get(reason, DecisionKind.REFUSE)
 

@@ -16,12 +16,17 @@ def _some(foundations: tuple[Foundation, ...]) -> None:
         raise RuleError("must name at least one foundation")
 
 
-class _File(Strict, frozen=True, kw_only=True):
+class File(Strict, frozen=True, kw_only=True):
     """The file once it is resolved; the general remediation is checked even where no foundation uses it."""
 
     foundations: Annotated[tuple[Foundation, ...], Rule(_some)]
-    remediation: Remediation
-    webhook: Webhook
+    """The foundations that one exporter and one webhook watch, at least one."""
+
+    remediation: Remediation = Remediation()
+    """What `diego-webhook` and `diego-runbook` may do, for all foundations."""
+
+    webhook: Webhook = Webhook()
+    """What only `diego-webhook` uses."""
 
 
 def load(path: str, *, program: ProgramName, thorough: bool = False) -> Config:
@@ -36,7 +41,7 @@ def load(path: str, *, program: ProgramName, thorough: bool = False) -> Config:
     """
     root, problems = read_tree(path)
     tree, more = resolve(root, file=path, program=program, thorough=thorough)
-    checked, wrong = check(_File, tree, file=path)
+    checked, wrong = check(File, tree, file=path)
     problems = [*problems, *more, *wrong]
     if problems or checked is None:
         raise ConfigError(problems)

@@ -1,7 +1,8 @@
 """The model of the one config file that all programs share.
 
-The models have resolved values: the defaults, overlaid by the profile, overlaid by the file, with the general
-`remediation` merged into each foundation. Attribute names are the file's keys; durations are seconds as floats.
+The string below a field is what docs/configuration.md says about it. The models have resolved values: the defaults,
+overlaid by the profile, overlaid by the file, with the general `remediation` merged into each foundation. Attribute
+names are the file's keys; durations are seconds as floats.
 """
 
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from exporter.config.types import (
     format_duration,
     quoted,
 )
+from exporter.config.written import Written
 
 
 class HostPort(Strict, frozen=True, kw_only=True):
@@ -39,23 +41,23 @@ class HostPort(Strict, frozen=True, kw_only=True):
     """A DNS name or an IP address, without scheme and port."""
 
     port: Port
-    """A TCP port."""
+    """A TCP port of that host."""
 
 
 class BbsTls(Strict, frozen=True, kw_only=True):
     """With what the exporter calls the BBS's API, which speaks mutual TLS. No other program reads these files."""
 
     ca: PlainText
-    """An absolute path to the authorities that sign the BBS's certificate, in PEM format."""
+    """A file with the authorities that sign the BBS's certificate, in PEM format; no others are trusted."""
 
     cert: PlainText
-    """An absolute path to a client's certificate that the BBS accepts, in PEM format; re-read when it changes."""
+    """A file with a client's certificate that the BBS accepts, in PEM format; read again when it changes."""
 
     key: PlainText
-    """An absolute path to its private key, in PEM format and not encrypted."""
+    """A file with its private key, in PEM format and not encrypted; read again when it changes."""
 
     server_name: Host | None = None
-    """The name that the BBS's certificate must have, at whichever address it answers; None: `bbs.host`."""
+    """The name that the BBS's certificate must have, at whichever address it answers; without it, `bbs.host`."""
 
 
 def _no_longer_than_the_interval(above: Mapping[str, Any]) -> float:
@@ -73,51 +75,52 @@ class Bbs(Strict, frozen=True, kw_only=True):
     """The address of the BBS as the Cloud Controller uses it, and how often it is probed."""
 
     host: Host = "diego-api.cf.svc.cluster.local"
-    """A DNS name or an IP address, without scheme and port. The profile's Service in the foundation's namespace."""
+    """The BBS's address as the Cloud Controller uses it: a DNS name or an IP address, without scheme and port."""
 
     port: Port = 8889
-    """A TCP port. The BBS' own default."""
+    """The port of the BBS's API."""
 
     interval: PositiveDuration = 10.0
-    """Seconds between two probes. Each probe writes a line to the log of the BBS, so they should not be frequent."""
+    """Time between two probes. Each probe writes a line to the log of the BBS, so do not probe often."""
 
     timeout: Annotated[PositiveDuration, Derived(_no_longer_than_the_interval), Between(_within_interval)] = 5.0
-    """Seconds that one probe may take, at most the interval.
-
-    A shorter interval shortens a timeout that nobody set, as with Prometheus' scrape timeout.
-    """
+    """How long one probe may take, at most the interval. If it is not given, a shorter interval shortens it."""
 
     tls: BbsTls | None = None
-    """The certificates for a call of the BBS's API after the connect; None: the exporter only connects."""
+    """The certificates for a call of the BBS's API after the connect; without it, the exporter only connects."""
 
 
 class DiegoApi(Strict, frozen=True, kw_only=True):
     """The pods that run BBS and Locket, and the label of the active one."""
 
     statefulset: OneOrMoreNames = ("diego-api",)
-    """The StatefulSets of these pods. The default is the same in every profile."""
+    """The StatefulSets of the pods that run the BBS."""
 
     active_label: LabelText = Label(key="skiff-role-active", value="true")
-    """The label, with its value, of the active pod. From the profile."""
+    """The label, with its value, that only the active pod carries."""
 
     min_ready: Count | None = None
-    """How many pods are expected to be ready; None: all replicas."""
+    """How many pods are expected to be ready; if it is not given, all replicas."""
 
     probe_pods: bool = True
-    """Whether to connect to the address of each pod as well, and not only to `bbs.host`."""
+    """Whether to connect to each pod's own address as well, and not only to `bbs.host`."""
 
 
 class CloudController(Strict, frozen=True, kw_only=True):
     """The pods from inside which the BBS must be reachable."""
 
     statefulset: OneOrMoreNames = ("api",)
-    """The StatefulSets of these pods. From the profile."""
+    """The StatefulSets of the Cloud Controller's pods, from inside which the BBS must be reachable."""
 
     container: ContainerName | None = None
-    """The container where `nc` runs. From the profile.
+    """The container where `nc` runs.
 
-    None: the one of the default-container annotation, else the one with the StatefulSet's name, else the first.
+    If it is not given: that of the default-container annotation, else the one with the StatefulSet's name, else the
+    first.
     """
+
+
+_PROFILE_NAME = Written("name of a profile", {"enum": list(PROFILES)})
 
 
 def _profile(name: str) -> None:
@@ -138,19 +141,19 @@ class Foundation(Strict, frozen=True, kw_only=True):
     """One Cloud Foundry, resolved. The defaults are those of the profile cfee-2 in the namespace cf."""
 
     name: FoundationName
-    """A unique name, the value of the label `foundation` in every metric and alert. No default."""
+    """A unique name, the value of the label `foundation` in every metric and alert."""
 
-    profile: Annotated[str, Rule(_profile)] = DEFAULT_PROFILE
-    """The distribution, which presets other keys; see docs/profiles.md."""
+    profile: Annotated[str, Rule(_profile), _PROFILE_NAME] = DEFAULT_PROFILE
+    """The distribution, which sets the defaults of other keys."""
 
     kubeconfig: PlainText | None = None
-    """An absolute path; None: the pod's service account, else `$KUBECONFIG`, else `~/.kube/config`."""
+    """A kubeconfig; if it is not given, the pod's service account, else `$KUBECONFIG`, else `~/.kube/config`."""
 
     context: PlainText | None = None
-    """A context of the kubeconfig; None: its current context."""
+    """A context of the kubeconfig; if it is not given, its current context."""
 
     namespace: Namespace = "cf"
-    """The Kubernetes namespace of the foundation's pods."""
+    """The namespace of the foundation's pods."""
 
     bbs: Bbs = Bbs()
     """The address that is probed, and how often."""
@@ -162,19 +165,22 @@ class Foundation(Strict, frozen=True, kw_only=True):
     """The pods that need that address."""
 
     restart: Names = ("diego-api",)
-    """The StatefulSets to restart, in this order. From the profile: what precedes, then `diego_api.statefulset`."""
+    """The StatefulSets to restart, in this order; each must be ready before the next.
+
+    If it is not given, it follows `diego_api.statefulset`.
+    """
 
     database: HostPort | None = None
-    """Locket's database, probed as evidence only; None: it is not probed."""
+    """The address of Locket's database: probed as evidence; its result never prevents or causes a run."""
 
     locket: HostPort | None = None
-    """Locket itself, probed as evidence only; None: it is not probed."""
+    """The address of Locket: probed as evidence; its result never prevents or causes a run."""
 
     staleness: Annotated[PositiveDuration, Between(_longer_than_between_probes)] = 60.0
-    """Seconds that the last known value is published without news, at least `bbs.interval`."""
+    """How long the last known value is published without news; at least `bbs.interval`."""
 
     remediation: Remediation = Remediation()
-    """What the webhook may do here: the general `remediation`, overridden key by key."""
+    """Overrides of the general `remediation` for this foundation, key by key."""
 
 
 class Config(Strict, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""The part of the config that only the webhook and the runbook use."""
+"""The part of the config that only the webhook and the runbook use.
+
+As in `exporter.config.model`, the string below a field is what docs/configuration.md says about it.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,6 +19,7 @@ from exporter.config.types import (
     at_least,
     format_duration,
 )
+from exporter.config.written import POSITIVE_DURATION
 
 
 class Mode(StrEnum):
@@ -35,19 +39,22 @@ class Confirm(Strict, frozen=True, kw_only=True):
     """How a failure is confirmed from the Cloud Controller; together longer than a healthy failover takes."""
 
     attempts: Count = 4
-    """How many checks in a row must fail. From the profile."""
+    """How many checks from the Cloud Controller in a row must prove that the BBS is unreachable.
+
+    All of them together take longer than a healthy failover.
+    """
 
     interval: PositiveDuration = 10.0
-    """Seconds between two checks. From the profile."""
+    """Time between two of these checks."""
 
 
 class AwaitReady(Strict, frozen=True, kw_only=True):
     """The wait for new pods after the restart."""
 
     timeout: PositiveDuration | None = None
-    """Seconds, for each pod where they start one after another.
+    """How long new pods may take to become ready; for each pod, if they start one after another.
 
-    None: the longest grace period of the deleted pods, plus 5 minutes.
+    If it is not given, the longest grace period of the deleted pods, plus 5m.
     """
 
 
@@ -63,23 +70,23 @@ class Verify(Strict, frozen=True, kw_only=True):
     """The check from the Cloud Controller after the restart."""
 
     attempts: Count = 3
-    """How many checks in a row must succeed."""
+    """How many checks from the Cloud Controller in a row must succeed after the restart."""
 
     interval: PositiveDuration = 2.0
-    """Seconds between two checks."""
+    """Time between two of these checks."""
 
     timeout: Annotated[PositiveDuration, Between(_enough_for_the_attempts)] = 120.0
-    """Seconds until the verification has failed, at least attempts times interval."""
+    """When the verification has failed; at least attempts times interval."""
 
 
 class Breaker(Strict, frozen=True, kw_only=True):
     """The limit on disruptive runs, whatever their outcome. Only a person closes the breaker again."""
 
     runs: Count = 3
-    """How many disruptive runs within the window open the breaker."""
+    """How many disruptive runs within the window open the breaker, whatever their outcome. A person must reset it."""
 
-    window: Annotated[Duration, Rule(at_least(60))] = 21_600.0
-    """Seconds, at least 60."""
+    window: Annotated[Duration, Rule(at_least(60)), POSITIVE_DURATION] = 21_600.0
+    """The time in which these runs are counted; at least `1m`."""
 
 
 def _outlives_the_cooldown(ttl: float, above: Mapping[str, Any]) -> None:
@@ -93,7 +100,11 @@ class Remediation(Strict, frozen=True, kw_only=True):
     """What the webhook may do, and under which limits. The defaults are the project's own."""
 
     mode: Mode | None = None
-    """What to do once a failure is confirmed. No default, because `auto` deletes pods; None: the file has none."""
+    """What to do once it is proved that the BBS is unreachable.
+
+    `observe`: report what would be deleted. `approve`: delete once a person approves. `auto`: delete without asking.
+    `diego-webhook` does not start without it: there is no default, because `auto` deletes pods.
+    """
 
     confirm: Confirm = Confirm()
     """Before the restart: when a failure counts as confirmed."""
@@ -105,10 +116,10 @@ class Remediation(Strict, frozen=True, kw_only=True):
     """After the restart: when the repair counts as verified."""
 
     cooldown: Duration = 900.0
-    """Seconds without a run after a disruptive one; 0 for none."""
+    """How long no run starts after a disruptive one; `0s` for no cooldown."""
 
     retry: PositiveDuration = 60.0
-    """Seconds without a run after one that was not disruptive."""
+    """How long no run starts after one that was not disruptive."""
 
     breaker: Breaker = Breaker()
     """The limit on disruptive runs."""
@@ -117,14 +128,17 @@ class Remediation(Strict, frozen=True, kw_only=True):
     """A run that would delete more pods is refused."""
 
     request_ttl: Annotated[PositiveDuration, Between(_outlives_the_cooldown)] = 1_200.0
-    """Seconds that a queued request is valid without news of its alerts, longer than the cooldown."""
+    """How long a queued request is valid without news of its alerts; longer than `cooldown`."""
 
     approval_timeout: PositiveDuration = 1_800.0
-    """Seconds that a run waits for approval."""
+    """How long a run waits for approval in mode `approve`."""
 
 
 class Webhook(Strict, frozen=True, kw_only=True):
     """What only the webhook uses."""
 
     bearer_token_file: PlainText | None = None
-    """An absolute path to the token that Alertmanager sends, re-read when it changes; None: no token is asked for."""
+    """A file with the token that Alertmanager sends, read again when it changes.
+
+    If it is not given, no token is asked for. Only `diego-webhook` requires the file to exist.
+    """

@@ -14,6 +14,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
+from exporter.config import written
+
 # Prometheus' units and their order: a week is seven days and a year 365, whatever the calendar says.
 _UNITS: Final = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION: Final = re.compile("".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in _UNITS))
@@ -201,18 +203,18 @@ def _names(value: tuple[str, ...]) -> None:
         raise RuleError(f"must name each StatefulSet once; {', '.join(map(quoted, twice))} is there more than once")
 
 
-Duration = Annotated[float, Parse(parse_duration)]
-PositiveDuration = Annotated[Duration, Rule(_positive)]
-Count = Annotated[int, Rule(_count)]
-Port = Annotated[int, Rule(_port)]
-Host = Annotated[str, Rule(_host)]
-FoundationName = Annotated[str, Rule(_foundation_name)]
-Namespace = Annotated[str, Rule(_namespace)]
-ObjectName = Annotated[str, Rule(_object_name)]
-ContainerName = Annotated[str, Rule(_container)]
-PlainText = Annotated[str, Rule(_plain_text)]
-OneOrMoreNames = Annotated[tuple[ObjectName, ...], Parse(_one_or_many), Rule(_names)]
-Names = Annotated[tuple[ObjectName, ...], Rule(_names)]
+Duration = Annotated[float, Parse(parse_duration), written.DURATION]
+PositiveDuration = Annotated[Duration, Rule(_positive), written.POSITIVE_DURATION]
+Count = Annotated[int, Rule(_count), written.COUNT]
+Port = Annotated[int, Rule(_port), written.PORT]
+Host = Annotated[str, Rule(_host), written.HOST]
+FoundationName = Annotated[str, Rule(_foundation_name), written.FOUNDATION_NAME]
+Namespace = Annotated[str, Rule(_namespace), written.DNS_LABEL]
+ObjectName = Annotated[str, Rule(_object_name), written.OBJECT_NAME]
+ContainerName = Annotated[str, Rule(_container), written.DNS_LABEL]
+PlainText = Annotated[str, Rule(_plain_text), written.PLAIN_TEXT]
+OneOrMoreNames = Annotated[tuple[ObjectName, ...], Parse(_one_or_many), Rule(_names), written.ONE_OR_MORE_NAMES]
+Names = Annotated[tuple[ObjectName, ...], Rule(_names), written.NAMES]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,4 +255,4 @@ def parse_label(value: object) -> Label:
     return Label(key=key, value=text)
 
 
-LabelText = Annotated[Label, Parse(parse_label)]
+LabelText = Annotated[Label, Parse(parse_label), written.LABEL]

@@ -13,6 +13,7 @@ from hypothesis import event, given, note
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
 from exporter.serving.live_web_config import load_web_config
+from tests.support.editors import marked
 from tests.support.fuzzing import mutated, odd, randoms
 
 CONFIGS = Path(__file__).parent.parent / "config"
@@ -29,7 +30,7 @@ TOKENS = [
     *(b"0b", b"0o7", b"1:99", b"::", b"\0", b"\x80", b"\xff\xfe", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\xc2\x85"),
     *(b"=", b"!!binary x", b"!!set {a}", b"!!python/name:os.system", b"!<tag:yaml.org,2002:bool> maybe", b"0s", b"-1"),
 ]
-ODD_VALUES = (
+ODD_VALUES: tuple[Any, ...] = (
     "",
     "0s",
     "-1s",
@@ -46,6 +47,26 @@ ODD_VALUES = (
     "~",
     "auto",
     "\u2028",
+    "cf.example.com.",
+    "CF.example.com",
+    "fd00::1",
+    "::ffff:10.0.0.1",
+    "fe80::1%eth0",
+    "10.0.0.1",
+    "1ms",
+    "0m1s",
+    "1y2w3d4h5m6s7ms",
+    "a.b/c-d=E_f.g",
+    "a=",
+    True,
+    False,
+    None,
+    1,
+    65_535,
+    65_536,
+    ["cf", "api"],
+    [],
+    {},
 )
 
 
@@ -119,6 +140,21 @@ def test_one_wrong_value_is_reported_at_its_place(file: Path, random: Random) ->
         path = path_of(place)
         assert all(each.line is not None or each.path for each in problems)
         assert any(related(each, path) for each in problems), path
+
+
+@given(randoms)
+def test_an_editor_refuses_nothing_that_the_programs_accept(file: Path, random: Random) -> None:
+    """The schema knows less than the programs, so it must not be stricter anywhere."""
+    example = random.choice(EXAMPLES)
+    value = random.choice(ODD_VALUES) if random.random() < 0.8 else odd(random)
+    tree = replaced(example, random.choice(list(places_in(example))), value)
+    data = yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode()
+
+    problems = problems_of(webhook, file, data)
+
+    event("refused" if problems else "read")
+    if not problems:
+        assert marked(data.decode()) == []
 
 
 @given(randoms)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from exporter.config import model, remediation
+from exporter.config import load, model, remediation
 from exporter.serving import web_config
 
 
@@ -25,7 +25,7 @@ def undocumented(source: str) -> Iterator[str]:
                     yield f"{each.name}.{target.id}"
 
 
-@pytest.mark.parametrize("module", [model, remediation, web_config], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [model, remediation, load, web_config], ids=lambda module: module.__name__)
 def test_every_setting_is_documented(module: ModuleType) -> None:
     assert list(undocumented(Path(str(module.__file__)).read_text(encoding="utf-8"))) == []
 

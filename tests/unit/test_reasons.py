@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from webhook.record.advice import NEXT
 from webhook.record.reasons import PASSING_REFUSALS, RunReason, reason_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "runs.md"
@@ -23,9 +24,9 @@ def test_every_reason_is_one_word_and_no_two_share_a_sentence() -> None:
 def test_the_document_lists_exactly_these_with_their_sentences() -> None:
     section = DOCUMENT.read_text().partition("### Every reason\n")[2].partition("\n#")[0]
 
-    rows = re.findall(r"^\| `([^`]*)` \| (.*) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]*)` \| (.*) \| (.*) \|$", section, re.MULTILINE)
 
-    assert rows == [(reason.value, reason.sentence) for reason in RunReason]
+    assert rows == [(reason.value, reason.sentence, NEXT[reason]) for reason in RunReason]
 
 
 @pytest.mark.parametrize("reason", RunReason)

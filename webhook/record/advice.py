@@ -5,7 +5,7 @@ from webhook.record.reasons import RunReason
 
 _CHECK = "`diego-runbook check` shows which."
 _API = "Look at the API server."
-_NEXT = {
+NEXT = {
     RunReason.REACHABLE: "Nothing to do. If alerts go on, look at the way from the exporter to the BBS.",
     RunReason.NOT_RESTARTED: "Nothing to do. The BBS's log tells why it was gone for a while.",
     RunReason.OBSERVE: "Restart by hand with the commands of `diego-runbook explain`, or set the mode to `auto`.",
@@ -43,6 +43,7 @@ _NEXT = {
     RunReason.UNREACHABLE: "Look at the Service's endpoints and at network policies.",
     RunReason.NOT_VERIFIED: "Check from the Cloud Controller: `diego-runbook check`.",
 }
+"""After each reason; also in docs/runs.md."""
 
 
 def next_look(run: Run) -> str:
@@ -52,4 +53,4 @@ def next_look(run: Run) -> str:
     if run.outcome is Outcome.RECOVERED:
         return "Nothing to do. The evidence may tell why the lock was lost."
     cause = run.cause
-    return _NEXT[cause] if cause is not None else "The webhook's log has the rest."
+    return NEXT[cause] if cause is not None else "The webhook's log has the rest."

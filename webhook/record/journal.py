@@ -32,15 +32,22 @@ def later(moment: datetime, by: timedelta) -> datetime:
 
 
 class Outcome(StrEnum):
-    """How a run ended. docs/runs.md has the meanings."""
+    """How a run ended; docs/runs.md says what stands below each."""
 
     RECOVERED = "recovered"
+    """Pods were restarted, and every check passed: new, ready, exactly one active, reachable from the api pods."""
     NOT_NEEDED = "not-needed"
+    """The BBS is reachable, or recovered before the run deleted a pod: nothing was deleted."""
     OBSERVED = "observed"
+    """The mode is `observe`: pods would have been deleted."""
     UNPROVEN = "unproven"
+    """It could not be proved whether the BBS is reachable: nothing was deleted."""
     REFUSED = "refused"
+    """A guard refused before the first delete: nothing was deleted."""
     CANCELLED = "cancelled"
+    """All alerts were resolved, or nobody approved the run in time: nothing was deleted."""
     FAILED = "failed"
+    """A check failed, or could not be made, after the restart started: pods were deleted, or may have been."""
 
 
 class Step(StrEnum):
@@ -56,23 +63,33 @@ class Step(StrEnum):
 
 
 class StepResult(StrEnum):
-    """How a step ended. `stopped`: it ended the run without a fault. `interrupted`: its process died."""
+    """How a step ended; docs/runs.md says what stands below each."""
 
     OK = "ok"
+    """It is done."""
     STOPPED = "stopped"
+    """It ended the run without a fault: nothing to do, a guard refused, all alerts resolved."""
     FAILED = "failed"
+    """It ended the run as `unproven` or `failed`."""
     INTERRUPTED = "interrupted"
+    """Its process exited; the next one repeated the step."""
 
 
 class PodState(StrEnum):
     """What became of a pod that the run listed. Only `deleted` claims that this run deleted it."""
 
     LISTED = "listed"
-    INTENDED = "intended"  # a delete may have been sent
+    """The run may delete it, and has not."""
+    INTENDED = "intended"
+    """A delete may have been sent."""
     DELETED = "deleted"
-    GONE = "gone"  # it did not exist any more
-    REPLACED = "replaced"  # a pod of the same name with another UID had taken its place
+    """This run deleted it."""
+    GONE = "gone"
+    """It did not exist any more."""
+    REPLACED = "replaced"
+    """A pod of the same name with another UID had taken its place."""
     SPARED = "spared"
+    """It was not deleted: the BBS was reachable by then, or a person stopped the run."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,16 +24,24 @@ class DecisionKind(StrEnum):
 
 
 class DecisionReason(StrEnum):
-    """The closed list of reasons: `diego_remediation_decisions_total{reason}`."""
+    """The closed list of reasons: `diego_remediation_decisions_total{reason}`; docs/runs.md says what is below each."""
 
     ASKED = "asked"
+    """A run is allowed, and starts."""
     IN_PROGRESS = "in-progress"
+    """A run is in progress; its outcome is the answer. A person who cannot join it is told so."""
     PAUSED = "paused"
+    """A person paused remediation: the request is dropped."""
     BREAKER_OPEN = "breaker-open"
+    """Too many disruptive runs, until a person resets the breaker: the request is dropped."""
     COOLDOWN = "cooldown"
+    """A disruptive run ended less than `cooldown` ago: the request is queued."""
     RETRY = "retry"
+    """Another run ended less than `retry` ago, or one of another mode is in progress: the request is queued."""
     JOURNAL_LOST = "journal-lost"
+    """The journal is unreadable or was deleted: answered with 503; after `reset` the next notification counts."""
     FOREIGN_JOURNAL = "foreign-journal"
+    """The ConfigMap of this name belongs to another foundation: answered with 503 until the names differ."""
 
 
 PASSING = frozenset({DecisionReason.COOLDOWN, DecisionReason.RETRY})

@@ -62,15 +62,22 @@ def parse(body: bytes) -> Notification:
 
 
 class AlertReason(StrEnum):
-    """How an alert was handled: the values of `diego_webhook_alerts_total{reason}`."""
+    """How an alert was handled: `diego_webhook_alerts_total{reason}`. docs/runs.md has what stands below each."""
 
     ASKS = "asks"
+    """It asks for a run."""
     RESOLVED = "resolved"
+    """It withdraws its request."""
     NO_REMEDIATION = "no-remediation"
+    """It has no label `remediation="restart-diego-api"`: it is not for this program."""
     NO_FOUNDATION = "no-foundation"
+    """It asks for a run, and has no label `foundation`."""
     UNKNOWN_FOUNDATION = "unknown-foundation"
+    """It asks for a foundation that is not in the config; the log names it."""
     LATE_DUPLICATE = "late-duplicate"
+    """It fires since before a `resolved` that was first received less than 2 minutes ago, so it may be older."""
     NOT_RECORDED = "not-recorded"
+    """The journal could not be written; Alertmanager got a 503 and sends it again."""
 
 
 @dataclass(frozen=True, slots=True)
