@@ -12,6 +12,7 @@ from exporter.serving.log import configure
 from webhook.operator import commands
 from webhook.operator.command_context import CommandContext, ExitCode
 from webhook.operator.run_command import run
+from webhook.operator.watch_command import watch
 from webhook.record.errors import JournalError
 
 
@@ -67,6 +68,8 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
                 return await commands.check(command, chosen, output=arguments.output)
             case "run", Foundation():
                 return await run(command, foundation, observe=arguments.observe)
+            case "watch", _:
+                return await watch(command, chosen)
             case "history", _:
                 return await commands.history(command, chosen, output=arguments.output)
             case "show", _:

@@ -1,0 +1,88 @@
+"""`diego-runbook watch`: the state of foundations as it changes, in a terminal or as a log. It only reads."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from exporter.clock import utc
+from exporter.config.model import Foundation
+from exporter.foundation.probe import dial_tcp
+from webhook.medic.wiring import store_for, writer_for
+from webhook.operator.command_context import CommandContext, ExitCode, say
+from webhook.operator.layout import Row, rows
+from webhook.operator.lookout import Lookout
+from webhook.operator.news import News
+from webhook.operator.screen import Line, Section, screen
+from webhook.operator.sight import Sight
+from webhook.operator.terminal import draws_on
+
+LOOKED = 0.25
+"""Seconds between two looks at what is known."""
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+_END = "Ctrl-C ends it. To watch changes nothing."
+
+
+async def watch(command: CommandContext, foundations: Sequence[Foundation]) -> ExitCode:
+    """Shows until Ctrl-C or SIGTERM, which are its normal end. Whatever cannot be read is said, and tried again."""
+    lookouts = [_lookout(command, foundation) for foundation in foundations]
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _ENDS:
+        loop.add_signal_handler(number, ended.set)
+    async with asyncio.TaskGroup() as group:
+        looking = [group.create_task(lookout.run()) for lookout in lookouts]
+        try:
+            show = _draw if draws_on(sys.stdout) else _log
+            await show(lambda: [lookout.sight for lookout in lookouts], ended)
+        finally:
+            for task in looking:
+                task.cancel()
+            for number in _ENDS:  # whoever is impatient now gets what Ctrl-C does everywhere
+                loop.remove_signal_handler(number)
+    return ExitCode.OK
+
+
+def _lookout(command: CommandContext, foundation: Foundation) -> Lookout:
+    writer = writer_for(foundation, command.connections)
+    return Lookout(foundation, writer, store_for(foundation, writer), random=command.random, dial=dial_tcp)
+
+
+async def _log(look: Callable[[], Sequence[Sight]], ended: asyncio.Event) -> None:
+    news: dict[str, News] = {}
+    while not ended.is_set():
+        for sight in look():
+            if sight.tried:
+                for line in news.setdefault(sight.known.foundation.name, News()).lines(sight):
+                    say(line)
+        await _pause(ended)
+
+
+async def _draw(look: Callable[[], Sequence[Sight]], ended: asyncio.Event) -> None:
+    from webhook.operator.display import Display  # noqa: PLC0415 - rich is imported where something is drawn
+
+    def picture(width: int, height: int) -> list[Row]:
+        return rows(
+            [_title(look()), *screen(look()), Section(0, (Line(_END, tone="faint"),))], width=width, height=height
+        )
+
+    with Display(full=True) as display:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, display.suspend)
+        while not ended.is_set():
+            display.show(picture)
+            await _pause(ended)
+    # What was seen last stays in the scrollback, however long it was.
+    display.print(rows([_title(look()), *screen(look())], width=display.size[0], height=10_000))
+
+
+def _title(sights: Sequence[Sight]) -> Section:
+    moment = max(sight.known.now for sight in sights)
+    said = "live" if all(sight.live for sight in sights) else "NOT LIVE, see below"
+    return Section(0, (Line(f"diego-runbook watch, {utc(moment)}, {said}", tone="faint"),))
+
+
+async def _pause(ended: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOKED):
+            await ended.wait()
