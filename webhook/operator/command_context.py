@@ -134,6 +134,11 @@ def hint(text: str) -> None:
     sys.stderr.flush()
 
 
+def mute() -> None:
+    """Nobody reads standard output any more: what is still in its buffer goes nowhere, and without a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

@@ -1,7 +1,7 @@
 """Lines for a terminal of some size: what is too long is wrapped, what has no room is left out, which is said. Pure."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exporter.config.types import printable
@@ -23,46 +23,59 @@ class Row:
     done: int | None = None
 
 
-def rows(sections: Sequence[Section], *, width: int, height: int) -> list[Row]:
+def rows(sections: Sequence[Section], *, width: int, height: int, footer: Line | None = None) -> list[Row]:
     """At most `height` rows, each of at most `width` characters. What comes from a cluster has no escapes any more."""
-    kept = [(section.rank, _section(section, width)) for section in sections if section.lines]
+    last = _wrapped(footer, width) if footer is not None else []
+    height -= len(last)
+    kept = [_Kept(section.rank, _of(section.lines, width), _of(section.short, width)) for section in sections]
+    kept = [each for each in kept if each.rows]
     left_out = 0
-    while (shown := _joined([made for _, made in kept], blanks=True)) and len(shown) + bool(left_out) > height:
-        close = _joined([made for _, made in kept], blanks=False)
-        if len(close) + bool(left_out) <= height:
-            shown = close
-            break
-        worst = max(rank for rank, _ in kept)
-        if worst == 0:
-            left_out += len(close) - height + 1
-            shown = close[: height - 1]
-            break
-        index = max(index for index, (rank, _) in enumerate(kept) if rank == worst)
-        left_out += len(kept.pop(index)[1])
-    if left_out:
-        text = f"… {left_out} more lines: make the terminal larger, or watch one foundation"
-        shown.append(Row(text=text[:width], tone="faint"))
-    return shown
+    while True:
+        for blanks in (True, False):
+            shown = _joined([each.rows for each in kept], blanks=blanks)
+            if len(shown) + bool(left_out) <= height:
+                return [*shown, *_said(left_out, width), *last]
+        # Of the same rank the last goes first: trouble stands before it.
+        worst = max(reversed(kept), key=lambda each: each.rank)
+        if not worst.rank:
+            cut = max(1, height - 1)
+            return [*shown[:cut], *_said(left_out + len(shown) - cut, width), *last]
+        left_out += len(worst.rows) - len(worst.short)
+        worst.rank, worst.rows = 0, worst.short
+
+
+@dataclass(slots=True)
+class _Kept:
+    rank: int
+    rows: list[Row]
+    short: list[Row]
+
+
+def _said(left_out: int, width: int) -> list[Row]:
+    text = f"… {left_out} more lines: make the terminal larger, or watch one foundation"
+    return [Row(text=text[:width], tone="faint")] if left_out else []
 
 
 def _joined(parts: Sequence[list[Row]], *, blanks: bool) -> list[Row]:
     """One after the other; with `blanks` a row is left free around each that has several."""
     shown: list[Row] = []
-    for before, part in zip(([], *parts), parts, strict=False):
-        if blanks and shown and (len(before) > 1 or len(part) > 1):
+    before: list[Row] = []
+    for part in filter(None, parts):
+        if blanks and (len(before) > 1 or (before and len(part) > 1)):
             shown.append(Row())
         shown += part
+        before = part
     return shown
 
 
-def _section(section: Section, width: int) -> list[Row]:
-    return [row for line in section.lines for row in _wrapped(line, width)]
+def _of(lines: Iterable[Line], width: int) -> list[Row]:
+    return [row for line in lines for row in _wrapped(line, width)]
 
 
 def _wrapped(line: Line, width: int) -> list[Row]:
     lead = printable(line.lead)
     beside = len(lead) + (BAR + 1 if line.share is not None else 0)
-    text = printable(line.text.expandtabs().replace("\n", " "))
+    text = printable(line.text.replace("\t", " ").replace("\n", " "))
     found = textwrap.wrap(text, max(_NARROWEST, width - beside), max_lines=line.most, placeholder=" …") or [""]
     done = None if line.share is None else round(line.share * BAR)
     first = Row(lead, found[0], line.kind, line.tone, done)

@@ -75,9 +75,9 @@ class RunDisplay:
 
     def _draw(self) -> None:
         sight = self._lookout.sight
-        stop = Section(0, (Line(_STOP.format(sight.known.foundation.name), tone="faint"),))
-        sections = [*left_to_do(sight, self._done), stop]
-        self._display.show(lambda width, height: rows(sections, width=width, height=height - 1))
+        sections = left_to_do(sight, self._done)
+        stop = Line(_STOP.format(sight.known.foundation.name), tone="faint")
+        self._display.show(lambda width, height: rows(sections, width=width, height=height - 1, footer=stop))
 
     def _rows(self, sections: Sequence[Section]) -> list[Row]:
         return rows(sections, width=self._display.size[0], height=1000)

@@ -4,12 +4,12 @@
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from exporter.clock import ago, utc
-from exporter.foundation.summary import Fact
+from exporter.foundation.summary import API, Fact
 from webhook.operator.sight import Sight
 from webhook.record.journal import Run, StepRecord
 from webhook.status.headline import Headline, headline
@@ -51,10 +51,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Lines that belong together. Where there is too little room, the highest `rank` goes first; 0 always stays."""
+    """Lines that belong together. Where there is too little room, the highest `rank` goes first; 0 always stays.
+
+    `short` is what stays of it in any case.
+    """
 
     rank: int
     lines: tuple[Line, ...]
+    short: tuple[Line, ...] = ()
 
 
 def screen(sights: Sequence[Sight]) -> list[Section]:
@@ -67,7 +71,7 @@ def screen(sights: Sequence[Sight]) -> list[Section]:
         section
         for sight, head in heads
         for section in (
-            [Section(0, (_state(sight.known, head),))]
+            [Section(0, (_state(sight, head),))]
             if head.kind == "good" and sight.live
             else foundation(sight, head, alone=False)
         )
@@ -79,10 +83,10 @@ def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
     known = sight.known
     lost = () if sight.live else (Line(not_live(sight), "  ? ", "unknown", "strong"),)
     answers = (Line(head.repair, _label("Repair")), Line(head.you, _label("You"), tone="strong"))
-    sections = [Section(0, (_state(known, head), *lost, *answers, *_requested(known))), *run_sections(known)]
+    sections = [Section(0, (_state(sight, head), *lost, *answers, *_requested(known))), *run_sections(known)]
     findings = tuple(Line(f"{each.name}: {each.text}", "  ! ", "needs") for each in known.summary.findings)
     sections.append(Section(2, findings))
-    sections.append(Section(3, tuple(_pods(known))))
+    sections.append(Section(3, tuple(_pods(sight))))
     sections.append(Section(5, tuple(_facts(sight))))
     if alone and known.journal is not None:
         ended = [run for run in known.journal.runs if run.outcome is not None]
@@ -96,7 +100,11 @@ def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
 
 def not_live(sight: Sight) -> str:
     """Why this may be old, and how old it is."""
-    return f"NOT LIVE: {sight.trouble}. {sight.ages}." if sight.tried else "Asking the API server …"
+    return (
+        f"NOT LIVE, trying again: {sight.trouble}. Pods: {sight.pods_as_of}; journal: {sight.journal_as_of}."
+        if sight.tried
+        else "Asking the API server …"
+    )
 
 
 def run_sections(known: Known) -> list[Section]:
@@ -106,7 +114,9 @@ def run_sections(known: Known) -> list[Section]:
         return []
     since = in_words((known.now - run.started).total_seconds())
     title = Line(f"Run {run.id}, for {since}, requested by {run.requested_by or 'unknown'}", "  ")
-    return [Section(1, (title, *(line for step in step_lines(run) for line in step_on_screen(step, known))))]
+    steps = [(step.state, tuple(step_on_screen(step, known))) for step in step_lines(run)]
+    now = [line for state, lines in steps if state == "now" for line in lines]
+    return [Section(1, (title, *(line for _, lines in steps for line in lines)), short=(title, *now))]
 
 
 def left_to_do(sight: Sight, done: Collection[datetime]) -> list[Section]:
@@ -117,9 +127,10 @@ def left_to_do(sight: Sight, done: Collection[datetime]) -> list[Section]:
     known, run = sight.known, sight.known.run
     lost = (Line(not_live(sight), "? ", "unknown", "strong"),) if sight.tried and not sight.live else ()
     steps = [step for step in step_lines(run) if step.started not in done] if run is not None else []
+    begins = (Line("The run has not begun yet.", f"{SYMBOLS['busy']} ", "busy"),) if run is None and not done else ()
     return [
-        Section(0, (*lost, *(line for step in steps for line in step_on_screen(step, known, indent="")))),
-        Section(1, tuple(_pods(known)) if run is not None and run.disruptive else ()),
+        Section(0, (*lost, *begins, *(line for step in steps for line in step_on_screen(step, known, indent="")))),
+        Section(1, tuple(_pods(sight)) if run is not None and run.disruptive else ()),
     ]
 
 
@@ -148,9 +159,11 @@ def step_printed(step: StepRecord) -> Section:
     return Section(0, (*said, *detail))
 
 
-def _state(known: Known, head: Headline) -> Line:
-    lead = f"{SYMBOLS[head.kind]} {known.foundation.name} "
-    return Line(f"{head.word.upper()}. {head.broken}", lead, head.kind, "strong")
+def _state(sight: Sight, head: Headline) -> Line:
+    """What is not live is never shown as if it were."""
+    kind, last = (head.kind, "") if sight.live else ("unknown", "LAST KNOWN: " if sight.tried else "")
+    lead = f"{SYMBOLS[kind]} {sight.known.foundation.name} "
+    return Line(f"{last}{head.word.upper()}. {head.broken}", lead, kind, "strong")
 
 
 def _requested(known: Known) -> Iterable[Line]:
@@ -165,13 +178,16 @@ def _label(word: str) -> str:
     return f"  {word:<{_LABEL}}"
 
 
-def _pods(known: Known) -> Iterable[Line]:
-    pods = known.summary.pods
+def _pods(sight: Sight) -> Iterable[Line]:
+    pods = sight.known.summary.pods
     width, states = max((len(pod.name) for pod in pods), default=0), max((len(pod.state) for pod in pods), default=0)
+    if pods and not sight.live:
+        yield Line(f"  Pods {sight.pods_as_of}:", kind="unknown", tone="strong")
     for pod in pods:
         label = "labelled active    " if pod.label == "active" else "not labelled active"
         lead = f"  {SYMBOLS[pod.state_kind]} {pod.name:<{width}}  "
-        yield Line(f"{pod.state:<{states}}  {label}  {LISTENS[pod.listens]}", lead, pod.state_kind)
+        tone = "" if sight.live else "faint"
+        yield Line(f"{pod.state:<{states}}  {label}  {LISTENS[pod.listens]}", lead, pod.state_kind, tone)
 
 
 def _facts(sight: Sight) -> Iterable[Line]:
@@ -182,7 +198,8 @@ def _facts(sight: Sight) -> Iterable[Line]:
         kind = _REACHED[asked.reachable]
         yield _fact(Fact("BBS, asked from the Cloud Controller", text, kind, asked.at.timestamp()), known.now)
     for fact in known.summary.facts:
-        yield _fact(fact, known.now)
+        lost = fact.name == API and not known.view.synced and fact.at is not None
+        yield _fact(replace(fact, text="", name=f"{API}, last in sync") if lost else fact, known.now)
     if sight.skew:
         text = f"this machine's differs by {sight.skew:+.0f} s from the API server's, which is used here"
         yield _fact(Fact("Clock", text, "needs"), known.now)
@@ -190,8 +207,9 @@ def _facts(sight: Sight) -> Iterable[Line]:
 
 def _fact(fact: Fact, now: datetime) -> Line:
     """The age stands before what may be cut off."""
-    age = "" if fact.at is None else f", {ago(now.timestamp() - fact.at)}"
-    return Line(f"{fact.name}{age}: {fact.text}", f"  {SYMBOLS.get(fact.kind, ' ')} ", fact.kind, "faint", most=2)
+    said = f": {fact.text}" if fact.text else ""
+    age = "" if fact.at is None else f"{',' if said else ''} {ago(now.timestamp() - fact.at)}"
+    return Line(f"{fact.name}{age}{said}", f"  {SYMBOLS.get(fact.kind, ' ')} ", fact.kind, "faint", most=2)
 
 
 def _runs(known: Known, runs: Sequence[Run]) -> Iterable[Line]:

@@ -32,10 +32,13 @@ class Sight:
         return self.known.error or self.known.trouble or "the API server does not answer"
 
     @property
-    def ages(self) -> str:
-        """How old it is. What is older than `staleness` is not known any more."""
-        pods = self.known.view.synced_at if self.known.summary.fresh else None
-        return f"Pods: {self._as_of(pods)}; journal: {self._as_of(self.journal_at if self.known.journal else None)}"
+    def pods_as_of(self) -> str:
+        """How old what Kubernetes said is. What is older than `staleness` is not known any more."""
+        return self._as_of(self.known.view.synced_at if self.known.summary.fresh else None)
+
+    @property
+    def journal_as_of(self) -> str:
+        return self._as_of(self.journal_at if self.known.journal is not None else None)
 
     def _as_of(self, moment: float | None) -> str:
         return "unknown" if moment is None else f"as of {ago(self._age(moment))}"

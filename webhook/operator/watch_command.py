@@ -5,17 +5,19 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from exporter.clock import utc
 from exporter.config.model import Foundation
 from exporter.foundation.probe import dial_tcp
 from webhook.medic.wiring import store_for, writer_for
-from webhook.operator.command_context import CommandContext, ExitCode, say
+from webhook.operator.command_context import CommandContext, ExitCode, mute, say
 from webhook.operator.layout import Row, rows
 from webhook.operator.lookout import Lookout
 from webhook.operator.news import News
 from webhook.operator.screen import Line, Section, screen
 from webhook.operator.sight import Sight
+from webhook.operator.structured import TEXT, in_stream, public_sight
 from webhook.operator.terminal import draws_on
 
 LOOKED = 0.25
@@ -24,7 +26,7 @@ _ENDS = (signal.SIGINT, signal.SIGTERM)
 _END = "Ctrl-C ends it. To watch changes nothing."
 
 
-async def watch(command: CommandContext, foundations: Sequence[Foundation]) -> ExitCode:
+async def watch(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
     """Shows until Ctrl-C or SIGTERM, which are its normal end. Whatever cannot be read is said, and tried again."""
     lookouts = [_lookout(command, foundation) for foundation in foundations]
     ended = asyncio.Event()
@@ -34,7 +36,7 @@ async def watch(command: CommandContext, foundations: Sequence[Foundation]) -> E
     async with asyncio.TaskGroup() as group:
         looking = [group.create_task(lookout.run()) for lookout in lookouts]
         try:
-            show = _draw if draws_on(sys.stdout) else _log
+            show = _draw if output == TEXT and draws_on(sys.stdout) else partial(_log, output=output)
             await show(lambda: [lookout.sight for lookout in lookouts], ended)
         finally:
             for task in looking:
@@ -49,23 +51,33 @@ def _lookout(command: CommandContext, foundation: Foundation) -> Lookout:
     return Lookout(foundation, writer, store_for(foundation, writer), random=command.random, dial=dial_tcp)
 
 
-async def _log(look: Callable[[], Sequence[Sight]], ended: asyncio.Event) -> None:
+async def _log(look: Callable[[], Sequence[Sight]], ended: asyncio.Event, *, output: str) -> None:
     news: dict[str, News] = {}
-    while not ended.is_set():
-        for sight in look():
-            if sight.tried:
-                for line in news.setdefault(sight.known.foundation.name, News()).lines(sight):
-                    say(line)
-        await _pause(ended)
+    try:
+        while not ended.is_set():
+            for sight in look():
+                if sight.tried:
+                    _say_new(news.setdefault(sight.known.foundation.name, News()), sight, output)
+            await _pause(ended)
+    except BrokenPipeError:  # as `grep -m 1` goes when it has found what it waited for
+        mute()
+
+
+def _say_new(news: News, sight: Sight, output: str) -> None:
+    lines = news.lines(sight)
+    if output == TEXT:
+        for line in lines:
+            say(line)
+    elif lines:
+        say(in_stream(public_sight(sight), output))
 
 
 async def _draw(look: Callable[[], Sequence[Sight]], ended: asyncio.Event) -> None:
     from webhook.operator.display import Display  # noqa: PLC0415 - rich is imported where something is drawn
 
     def picture(width: int, height: int) -> list[Row]:
-        return rows(
-            [_title(look()), *screen(look()), Section(0, (Line(_END, tone="faint"),))], width=width, height=height
-        )
+        sights = look()
+        return rows([_title(sights), *screen(sights)], width=width, height=height, footer=Line(_END, tone="faint"))
 
     with Display(full=True) as display:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, display.suspend)
@@ -73,7 +85,8 @@ async def _draw(look: Callable[[], Sequence[Sight]], ended: asyncio.Event) -> No
             display.show(picture)
             await _pause(ended)
     # What was seen last stays in the scrollback, however long it was.
-    display.print(rows([_title(look()), *screen(look())], width=display.size[0], height=10_000))
+    sights = look()
+    display.print(rows([_title(sights), *screen(sights)], width=display.size[0], height=10_000))
 
 
 def _title(sights: Sequence[Sight]) -> Section:
