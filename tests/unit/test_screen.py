@@ -117,7 +117,14 @@ def test_what_is_old_is_never_shown_as_it_is_now() -> None:
         "? cf LAST KNOWN: HEALTHY. The BBS is reachable.",
         "  ? NOT LIVE, trying again: connection refused. Pods: as of 12 s ago; journal: as of 12 s ago.",
     ]
+    assert "  You     Look at the API server; `diego-runbook check cf` names what is missing." in found
     assert "  Pods as of 12 s ago:" in found
+
+    of = known(seen(reachable=False, ago=12), journal(AWAITS), error="connection refused")
+    found = shown(screen([sight(of, read=14)]))
+    assert found[0] == "? cf LAST KNOWN: BEING REPAIRED. The BBS is unreachable: apps cannot be staged."
+    assert "  Run cf-1, for 30 s, requested by Alert-a (as of 14 s ago)" in found
+    assert "  Found as of 12 s ago:" in found
 
     old = shown(screen([sight(known(seen(ago=61), error="connection refused"), read=61)]))
     assert old[0] == "? cf LAST KNOWN: UNKNOWN. It is unknown whether the BBS is reachable."

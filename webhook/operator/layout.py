@@ -23,8 +23,13 @@ class Row:
     done: int | None = None
 
 
-def rows(sections: Sequence[Section], *, width: int, height: int, footer: Line | None = None) -> list[Row]:
-    """At most `height` rows, each of at most `width` characters. What comes from a cluster has no escapes any more."""
+def rows(
+    sections: Sequence[Section], *, width: int, height: int, footer: Line | None = None, several: bool = False
+) -> list[Row]:
+    """At most `height` rows, each of at most `width` characters. What comes from a cluster has no escapes any more.
+
+    `several`: they are of more than one foundation.
+    """
     last = _wrapped(footer, width) if footer is not None else []
     height -= len(last)
     kept = [_Kept(section.rank, _of(section.lines, width), _of(section.short, width)) for section in sections]
@@ -34,12 +39,12 @@ def rows(sections: Sequence[Section], *, width: int, height: int, footer: Line |
         for blanks in (True, False):
             shown = _joined([each.rows for each in kept], blanks=blanks)
             if len(shown) + bool(left_out) <= height:
-                return [*shown, *_said(left_out, width), *last]
+                return [*shown, *_said(left_out, width, several), *last]
         # Of the same rank the last goes first: trouble stands before it.
         worst = max(reversed(kept), key=lambda each: each.rank)
         if not worst.rank:
             cut = max(1, height - 1)
-            return [*shown[:cut], *_said(left_out + len(shown) - cut, width), *last]
+            return [*shown[:cut], *_said(left_out + len(shown) - cut, width, several), *last]
         left_out += len(worst.rows) - len(worst.short)
         worst.rank, worst.rows = 0, worst.short
 
@@ -51,8 +56,8 @@ class _Kept:
     short: list[Row]
 
 
-def _said(left_out: int, width: int) -> list[Row]:
-    text = f"… {left_out} more lines: make the terminal larger, or watch one foundation"
+def _said(left_out: int, width: int, several: bool) -> list[Row]:
+    text = f"… {left_out} more lines: make the terminal larger" + (", or watch one foundation" if several else "")
     return [Row(text=text[:width], tone="faint")] if left_out else []
 
 

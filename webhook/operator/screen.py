@@ -81,11 +81,13 @@ def screen(sights: Sequence[Sight]) -> list[Section]:
 def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
     """One foundation: its state, the run in progress, what is wrong, how it is known, what was done before."""
     known = sight.known
+    name = known.foundation.name
     lost = () if sight.live else (Line(not_live(sight), "  ? ", "unknown", "strong"),)
-    answers = (Line(head.repair, _label("Repair")), Line(head.you, _label("You"), tone="strong"))
-    sections = [Section(0, (_state(sight, head), *lost, *answers, *_requested(known))), *run_sections(known)]
-    findings = tuple(Line(f"{each.name}: {each.text}", "  ! ", "needs") for each in known.summary.findings)
-    sections.append(Section(2, findings))
+    look = f"Look at the API server; `diego-runbook check {name}` names what is missing."
+    you = look if sight.tried and not sight.live else head.you
+    answers = (Line(head.repair, _label("Repair")), Line(you, _label("You"), tone="strong"))
+    sections = [Section(0, (_state(sight, head), *lost, *answers, *_requested(known))), *run_sections(sight)]
+    sections.append(Section(2, tuple(_findings(sight))))
     sections.append(Section(3, tuple(_pods(sight))))
     sections.append(Section(5, tuple(_facts(sight))))
     if alone and known.journal is not None:
@@ -107,13 +109,14 @@ def not_live(sight: Sight) -> str:
     )
 
 
-def run_sections(known: Known) -> list[Section]:
+def run_sections(sight: Sight) -> list[Section]:
     """The run in progress with its steps, those to come included."""
-    run = known.run
+    known, run = sight.known, sight.known.run
     if run is None:
         return []
     since = in_words((known.now - run.started).total_seconds())
-    title = Line(f"Run {run.id}, for {since}, requested by {run.requested_by or 'unknown'}", "  ")
+    last = "" if sight.live else f" ({sight.journal_as_of})"
+    title = Line(f"Run {run.id}, for {since}, requested by {run.requested_by or 'unknown'}{last}", "  ")
     steps = [(step.state, tuple(step_on_screen(step, known))) for step in step_lines(run)]
     now = [line for state, lines in steps if state == "now" for line in lines]
     return [Section(1, (title, *(line for _, lines in steps for line in lines)), short=(title, *now))]
@@ -141,7 +144,9 @@ def step_on_screen(step: StepLine, known: Known, *, indent: str = "    ") -> Ite
     tone = {"pending": "faint", "now": "strong"}.get(step.state, "")
     yield Line(f"{step.what}{result}", f"{indent}{SYMBOLS.get(step.kind, PENDING)} ", step.kind, tone)
     wait = waiting(known) if step.state == "now" else None
-    if wait is not None:
+    if wait is not None and wait.until is None:
+        yield Line(f"{wait.text}, {wait.left(known.now)}", f"{indent}  ")
+    elif wait is not None:
         yield Line(wait.left(known.now), f"{indent}  ", "busy", share=wait.share(known.now))
         yield Line(wait.text, f"{indent}  ")
     if step.detail:
@@ -176,6 +181,14 @@ def _requested(known: Known) -> Iterable[Line]:
 
 def _label(word: str) -> str:
     return f"  {word:<{_LABEL}}"
+
+
+def _findings(sight: Sight) -> Iterable[Line]:
+    found = sight.known.summary.findings
+    if found and not sight.live:
+        yield Line(f"  Found {sight.pods_as_of}:", kind="unknown", tone="strong")
+    for each in found:
+        yield Line(f"{each.name}: {each.text}", "  ! ", "needs", "" if sight.live else "faint")
 
 
 def _pods(sight: Sight) -> Iterable[Line]:

@@ -77,7 +77,8 @@ async def _draw(look: Callable[[], Sequence[Sight]], ended: asyncio.Event) -> No
 
     def picture(width: int, height: int) -> list[Row]:
         sights = look()
-        return rows([_title(sights), *screen(sights)], width=width, height=height, footer=Line(_END, tone="faint"))
+        several, footer = len(sights) > 1, Line(_END, tone="faint")
+        return rows([_title(sights), *screen(sights)], width=width, height=height, footer=footer, several=several)
 
     with Display(full=True) as display:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, display.suspend)
