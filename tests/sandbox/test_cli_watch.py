@@ -269,15 +269,14 @@ async def test_a_run_in_a_terminal() -> None:
         await break_it(box)
         async with in_terminal(path, "run", "cf") as terminal:
             assert await terminal.ended() == 0
-            await terminal.until_it_says("more: diego-runbook show ")
+            await terminal.until_it_says("More  diego-runbook show ")
         (run,) = journal(box)["runs"]
-        last = terminal.text.split("\n")[-4:]
-        assert last == [
-            "recovered: restarted, and every check passed",
-            "next: Nothing to do. The evidence may tell why the lock was lost.",
-            f"more: diego-runbook show {run['id']}",
-            "",
-        ]
+        last = (
+            "✓ recovered: restarted, and every check passed",
+            "  Next  Nothing to do. The evidence may tell why the lock was lost.",
+            f"  More  diego-runbook show {run['id']}",
+        )
+        assert "\n".join(last) in terminal.text
         for words in (
             "run: a run is allowed",
             "↻ Prove from inside the api pods that the BBS is unreachable: in progress",

@@ -9,7 +9,7 @@ from tests.support.journals import listed, open_run
 from tests.support.moments import NOON, alert, at
 from tests.support.statuses import NOW, cf, known, seen
 from webhook.operator.layout import Row, rows
-from webhook.operator.screen import SYMBOLS, Section, left_to_do, screen, step_printed
+from webhook.operator.screen import SYMBOLS, Section, end_printed, left_to_do, screen, step_printed
 from webhook.operator.sight import Sight
 from webhook.record import changes
 from webhook.record.journal import Journal, Outcome, Request, Run, Step, StepRecord, StepResult
@@ -194,4 +194,13 @@ def test_a_step_that_has_ended_is_printed_whole() -> None:
     assert shown([step_printed(PROVED[1])]) == [
         "✓ 12:00:30Z  Prove from inside the api pods that the BBS is unreachable: ok, 15 s",
         "  unreachable: refused",
+    ]
+
+
+def test_the_end_of_a_run_says_what_to_look_at_next() -> None:
+    failed = open_run(outcome=Outcome.FAILED, reason="no-active-label", detail="waiting for diego-api", ended=at(90))
+    assert shown([end_printed(failed)]) == [
+        "✕ failed (no-active-label): waiting for diego-api",
+        "  Next  No BBS got the lock: look at Locket, its database, and at who holds the lock.",
+        "  More  diego-runbook show cf-1",
     ]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from exporter.kubernetes.api import KubernetesError
 from webhook.operator.command_context import say
-from webhook.operator.run_report import step_line
+from webhook.operator.run_report import outcome_line, step_line
 from webhook.record.journal import Run, StepRecord
 from webhook.record.store import Store
 
@@ -24,6 +24,9 @@ class Progress(Protocol):
     def step(self, step: StepRecord) -> None:
         """A step that has begun or ended."""
 
+    def end(self, run: Run) -> None:
+        """How the run ended."""
+
 
 class Lines:
     """A line for each piece of news."""
@@ -33,6 +36,9 @@ class Lines:
 
     def step(self, step: StepRecord) -> None:
         say(step_line(step))
+
+    def end(self, run: Run) -> None:
+        say(outcome_line(run))
 
 
 async def follow(

@@ -18,9 +18,7 @@ from webhook.medic.wiring import medic_for, writer_for
 from webhook.operator.command_context import CommandContext, ExitCode, NoMeter, hint, say
 from webhook.operator.follow import Lines, Progress, follow
 from webhook.operator.lookout import Lookout
-from webhook.operator.run_report import outcome_line
 from webhook.operator.terminal import draws_on
-from webhook.record.advice import next_look
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Outcome, PersonRecord, Run
 from webhook.record.lease import new_identity
@@ -55,15 +53,12 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool)
     say(f"{decision.kind}: {decision.text}")
     if decision.kind is DecisionKind.REFUSE:
         return ExitCode.UNKNOWN
-    in_terminal = draws_on(sys.stdout)
-    async with _progress(command, foundation, medic.store, in_terminal=in_terminal) as progress:
+    async with _progress(command, foundation, medic.store) as progress:
         ended = await _executed(medic, person, in_progress, progress)
-    if ended is None:
-        say("refused: the request was dropped before it became a run; see `diego-runbook history`")
-        return ExitCode.UNKNOWN
-    say(outcome_line(ended))
-    if in_terminal:
-        say(f"next: {next_look(ended)}\nmore: diego-runbook show {ended.id}")
+        if ended is None:
+            progress.say("refused: the request was dropped before it became a run; see `diego-runbook history`")
+            return ExitCode.UNKNOWN
+        progress.end(ended)
     return _EXIT_CODES[Outcome(str(ended.outcome))]
 
 
@@ -91,11 +86,9 @@ def _medic(command: CommandContext, foundation: Foundation, person: PersonRecord
 
 
 @asynccontextmanager
-async def _progress(
-    command: CommandContext, foundation: Foundation, store: Store, *, in_terminal: bool
-) -> AsyncIterator[Progress]:
+async def _progress(command: CommandContext, foundation: Foundation, store: Store) -> AsyncIterator[Progress]:
     """Plain lines, or a display of what is awaited. It only shows: whatever becomes of it, the run goes on."""
-    if not in_terminal:
+    if not draws_on(sys.stdout):
         yield Lines()
         return
     from webhook.operator.run_display import displayed  # noqa: PLC0415 - rich is imported where something is drawn

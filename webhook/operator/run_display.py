@@ -15,8 +15,8 @@ from typing import Any
 from webhook.operator.display import REDRAWN, Display
 from webhook.operator.layout import Row, rows
 from webhook.operator.lookout import Lookout
-from webhook.operator.screen import Line, Section, left_to_do, step_printed
-from webhook.record.journal import StepRecord
+from webhook.operator.screen import Line, Section, end_printed, left_to_do, step_printed
+from webhook.record.journal import Run, StepRecord
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,9 @@ class RunDisplay:
             self._done.add(step.started)
             self._draw()  # first: else it would be there twice for a moment
             self._display.print(self._rows([step_printed(step)]))
+
+    def end(self, run: Run) -> None:
+        self._display.print(self._rows([end_printed(run)]))
 
     async def draw(self) -> None:
         """Draws until it is cancelled."""

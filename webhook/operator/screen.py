@@ -10,7 +10,9 @@ from typing import Final
 
 from exporter.clock import ago, utc
 from exporter.foundation.summary import API, Fact
+from webhook.operator.run_report import outcome_line
 from webhook.operator.sight import Sight
+from webhook.record.advice import next_look
 from webhook.record.journal import Run, StepRecord
 from webhook.status.headline import Headline, headline
 from webhook.status.known import Known
@@ -162,6 +164,13 @@ def step_printed(step: StepRecord) -> Section:
     said = [Line(f"{step.started:%H:%M:%S}Z  {line.what}: {line.result}{took}", lead, line.kind)]
     detail = [Line(line.detail, "  ", tone="faint", most=10)] if line.detail else []
     return Section(0, (*said, *detail))
+
+
+def end_printed(run: Run) -> Section:
+    """How a run ended, and what a person does next."""
+    kind = run_kind(run)
+    ended = Line(outcome_line(run), f"{SYMBOLS[kind]} ", kind, "strong", most=10)
+    return Section(0, (ended, Line(next_look(run), "  Next  "), Line(f"diego-runbook show {run.id}", "  More  ")))
 
 
 def _state(sight: Sight, head: Headline) -> Line:
