@@ -12,11 +12,11 @@ import pytest
 
 from tests.support.incidents import ME, boxed, break_it, config, fire, incident, journal
 from tests.support.programs import DEADLINE, Json, begun, ended, runbook, until
-from tests.support.terminals import CTRL_C, CTRL_Z, Terminal, in_terminal
+from tests.support.terminals import CTRL_C, CTRL_Q, CTRL_S, CTRL_Z, Terminal, in_terminal
 
 QUICK: Json = {"bbs": {"interval": "500ms", "timeout": "500ms"}, "staleness": "6s"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
-SHOW_CURSOR, LEAVE_SCREEN = "\x1b[?25h", "\x1b[?1049l"
+HIDE_CURSOR, SHOW_CURSOR, LEAVE_SCREEN = "\x1b[?25l", "\x1b[?25h", "\x1b[?1049l"
 
 
 class Log:
@@ -48,11 +48,16 @@ async def in_pipe(path: Path, *arguments: str) -> AsyncIterator[Log]:
         await process.wait()
 
 
+def as_it_was(terminal: Terminal) -> bool:
+    """Whether the terminal has its cursor again."""
+    return terminal.raw.rfind(SHOW_CURSOR) > terminal.raw.rfind(HIDE_CURSOR)
+
+
 async def left(terminal: Terminal) -> None:
     """Ctrl-C is the normal end, and the terminal is as it was."""
     terminal.press(CTRL_C)
     assert await terminal.ended() == 0
-    assert terminal.raw.rindex(SHOW_CURSOR) > terminal.raw.rindex("\x1b[?25l")
+    assert as_it_was(terminal)
 
 
 async def test_an_incident_from_the_break_to_the_recovery() -> None:
@@ -214,11 +219,10 @@ async def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() -> None:
             terminal.press(CTRL_Z)
 
             async def stopped() -> bool:
-                state = Path(f"/proc/{terminal.process.pid}/stat").read_text().rpartition(")")[2].split()[0]  # noqa: ASYNC240 - no disk
-                return state == "T"
+                stat = Path(f"/proc/{terminal.process.pid}/stat").read_text()  # noqa: ASYNC240 - no disk
+                return stat.rpartition(")")[2].split()[0] == "T" and as_it_was(terminal)
 
             await until(stopped, what="the process to stop")
-            assert terminal.raw.rindex(SHOW_CURSOR) > terminal.raw.rindex("\x1b[?25l")
             terminal.raw = ""
             terminal.process.send_signal(signal.SIGCONT)
             await terminal.until_it_shows("✓ cf HEALTHY.")
@@ -288,7 +292,7 @@ async def test_a_run_in_a_terminal() -> None:
             "To stop it: diego-runbook pause cf",
         ):
             assert words in terminal.text, terminal.text
-        assert terminal.raw.rindex(SHOW_CURSOR) > terminal.raw.rindex("\x1b[?25l")
+        assert as_it_was(terminal)
 
 
 async def test_an_interrupted_run_in_a_terminal_leaves_it_as_it_was() -> None:
@@ -302,5 +306,25 @@ async def test_an_interrupted_run_in_a_terminal_leaves_it_as_it_was() -> None:
                 terminal.process.send_signal(number)
                 assert await terminal.ended() == 130
                 await terminal.until_it_says("a run in progress stays in the journal and is resumed")
-            assert terminal.raw.rindex(SHOW_CURSOR) > terminal.raw.rindex("\x1b[?25l")
+            assert as_it_was(terminal)
         assert journal(box)["runs"][-1]["outcome"] is None
+
+
+async def test_a_terminal_that_takes_nothing_does_not_hold_up_the_run() -> None:
+    """Ctrl-S by mistake, or a connection that hangs: the same process executes the run."""
+    slow = {"confirm": {"attempts": 6, "interval": "500ms"}}
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=slow))
+        await break_it(box)
+        async with in_terminal(path, "run", "cf") as terminal:
+            await terminal.until_it_says("↻ Prove from inside the api pods")
+            terminal.press(CTRL_S)
+
+            async def recovered() -> bool:
+                return bool(journal(box)["runs"][-1]["outcome"] == "recovered")
+
+            await until(recovered, what="the end of the run")
+            assert "recovered: " not in terminal.text
+            terminal.press(CTRL_Q)
+            assert await terminal.ended() == 0
+            await terminal.until_it_says("✓ recovered: restarted, and every check passed")

@@ -16,7 +16,7 @@ from tests.support.programs import DEADLINE, until
 
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _HOME = "\x1b[H"
-CTRL_C, CTRL_Z = b"\x03", b"\x1a"
+CTRL_C, CTRL_Q, CTRL_S, CTRL_Z = b"\x03", b"\x11", b"\x13", b"\x1a"
 
 
 class Terminal:

@@ -39,6 +39,10 @@ class _Later:
 
     def flush(self) -> None: ...
 
+    def taken(self) -> str:
+        """All of it, once."""
+        return "".join(self.texts.popleft() for _ in range(len(self.texts)))
+
 
 class Display:
     """Shows rows until it is left, and again whenever they change. `full`: on a screen of its own, which goes away."""
@@ -51,6 +55,7 @@ class Display:
         self._ascii = plain_symbols(sys.stdout)
         self._live: Live | None = None
         self._shown: object = None
+        self._logged = _Later()
         self._streams: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     @property
@@ -63,17 +68,17 @@ class Display:
         """Shows what `make` returns for a width and a height, if that is not what is there already."""
         width, height = self.size
         found = make(width, height)
-        if self._live is not None and (width, height, found) != self._shown:
+        if self._live is None:
+            return
+        if not self._full and self._logged.texts:
+            self.print([Row(text=printable(line)) for line in self._logged.taken().splitlines()])
+        if (width, height, found) != self._shown:
             self._shown = (width, height, found)
             self._live.update(self._text(found), refresh=True)
 
     def print(self, rows: Sequence[Row]) -> None:
         """Prints rows that stay."""
         self._console.print(self._text(rows), soft_wrap=True)
-
-    def say(self, text: str) -> None:
-        """Prints a line that stays."""
-        self.print([Row(text=printable(text.expandtabs()))])
 
     def start(self) -> None:
         """Takes the terminal: no cursor, and what is logged to it does not run through the picture."""
@@ -84,13 +89,13 @@ class Display:
             screen=self._full,
             auto_refresh=False,
             transient=True,
-            redirect_stderr=beside and not self._full,
+            redirect_stderr=beside,
         )
         self._live.start()
         for handler in logging.getLogger().handlers if beside else ():
             if isinstance(handler, logging.StreamHandler):
                 self._streams.append((handler, handler.stream))
-                handler.setStream(_Later() if self._full else sys.stderr)
+                handler.setStream(self._logged)
 
     def stop(self) -> None:
         """Gives the terminal back as it was, and prints what was logged meanwhile."""
@@ -98,10 +103,9 @@ class Display:
             self._live.stop()
             self._live = None
         for handler, stream in self._streams:
-            later = handler.setStream(stream)
-            if isinstance(later, _Later):
-                stream.writelines(later.texts)
+            handler.setStream(stream)
         self._streams.clear()
+        sys.stderr.write(self._logged.taken())
 
     def suspend(self) -> None:
         """Ctrl-Z: the shell gets the terminal as it was, and `fg` brings the picture back."""
