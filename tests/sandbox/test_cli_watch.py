@@ -119,6 +119,20 @@ async def test_it_only_reads_and_needs_no_right_to_write() -> None:
         assert before > 0
 
 
+async def test_who_may_not_read_the_journal_still_sees_the_foundation() -> None:
+    """The role `view` of Kubernetes has no leases. That a run is under way is unknown then, and nothing is claimed."""
+    async with boxed() as box:
+        path = box.write_config(config(box, **QUICK))
+        assert (await runbook(path, "pause", "cf", "--reason", "we look")).code == 0
+        box.deny("get", "leases")
+        async with in_terminal(path, "watch") as terminal:
+            picture = await terminal.until_it_shows("? cf JOURNAL NOT READABLE. The BBS is reachable.", ", live")
+            assert "It is unknown whether a run is in progress: 403 Forbidden" in picture
+            assert "`diego-runbook check cf` names what is missing." in picture
+            assert "labelled active      accepts connections" in picture
+            await left(terminal)
+
+
 async def test_an_api_server_that_goes_and_comes_back() -> None:
     """It says so at once, shows how old everything is, and then that it is unknown; it never gives up."""
     async with boxed() as box:

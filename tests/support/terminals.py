@@ -63,14 +63,20 @@ class Terminal:
         os.write(self._master, keys)
 
     async def ended(self) -> int:
-        """The exit code."""
-        return await asyncio.wait_for(self.process.wait(), DEADLINE)
+        """The exit code; then all that it has drawn is here."""
+        code = await asyncio.wait_for(self.process.wait(), DEADLINE)
+        while self.read():
+            pass
+        return code
 
-    def read(self) -> None:
+    def read(self) -> bool:
+        """Takes what is there; False where the other end is closed."""
         try:
             self.raw += os.read(self._master, 65536).decode(errors="replace")
-        except OSError:  # the other end is closed
+        except OSError:
             asyncio.get_running_loop().remove_reader(self._master)
+            return False
+        return True
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from exporter.clock import utc_now
 from exporter.config.model import Foundation
 from exporter.foundation.observer import Observer
 from exporter.foundation.probe import Dialer
-from exporter.kubernetes.api import KubernetesError
+from exporter.kubernetes.api import ApiError, KubernetesError
 from webhook.operator.command_context import ServerClock
 from webhook.operator.sight import Sight
 from webhook.record.errors import JournalError, JournalLostError
@@ -38,8 +38,10 @@ class Lookout:
     def sight(self) -> Sight:
         """What is known now."""
         unreadable = self._unreadable
-        # A journal that is lost or another's is not known, whatever was read before.
-        journal = None if isinstance(unreadable, JournalError) else self._store.recent(DEFAULT.journal_shown)
+        denied = isinstance(unreadable, ApiError) and unreadable.status in {401, 403}
+        # A journal that is lost, another's or not ours to read is not known, whatever was read before.
+        unknown = denied or isinstance(unreadable, JournalError)
+        journal = None if unknown else self._store.recent(DEFAULT.journal_shown)
         known = Known(
             foundation=self.foundation,
             view=self._observer.view,
@@ -48,9 +50,10 @@ class Lookout:
             trouble=str(unreadable or ""),
             lost=isinstance(unreadable, JournalLostError),
             error=str(self._observer.error or ""),
+            decides=False,
         )
         tried = self._observer.tried and (self._read_at is not None or unreadable is not None)
-        return Sight(known, journal_at=self._read_at, tried=tried, skew=-self._clock.offset)
+        return Sight(known, journal_at=self._read_at, tried=tried, denied=denied, skew=-self._clock.offset)
 
     async def run(self) -> None:
         """Looks until it is cancelled."""

@@ -13,18 +13,21 @@ SILENCE = 5.0
 class Sight:
     """`journal_at` is when the journal was last read (Unix time; None: never). `tried`: everything was asked once.
 
+    `denied`: the API server answers, but does not let us read the journal. Then that is unknown, and the rest is live.
     `skew` is by how many seconds this machine's clock is ahead of the API server's, where that is too much.
     """
 
     known: Known
     journal_at: float | None = None
     tried: bool = True
+    denied: bool = False
     skew: float = 0.0
 
     @property
     def live(self) -> bool:
         """Whether this is how it is now, as far as the API server tells."""
-        return not self.known.error and self.journal_at is not None and self._age(self.journal_at) <= SILENCE
+        read = self.journal_at is not None and self._age(self.journal_at) <= SILENCE
+        return self.tried and not self.known.error and (read or self.denied)
 
     @property
     def trouble(self) -> str:
