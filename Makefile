@@ -21,7 +21,8 @@ PURE := exporter/foundation/assess.py exporter/gauges.py webhook/requests/*.py w
   webhook/runbook/licence.py webhook/runbook/readiness.py exporter/foundation/findings.py exporter/foundation/leadership.py \
   exporter/foundation/summary.py \
   webhook/status/headline.py webhook/status/history.py webhook/status/known.py webhook/status/progress.py \
-  webhook/status/timeline.py webhook/record/advice.py webhook/http/forms.py
+  webhook/status/timeline.py webhook/status/waits.py webhook/record/advice.py webhook/http/forms.py webhook/operator/layout.py \
+  webhook/operator/news.py webhook/operator/screen.py webhook/operator/sight.py
 comma := ,
 empty :=
 

@@ -14,6 +14,7 @@ from exporter.foundation.probe import Dialer, probe
 from exporter.foundation.view import Component, FoundationView, Probe, Reading
 from exporter.kubernetes.api import ENDPOINTS, PODS, SERVICES, STATEFULSETS, Kubernetes, NotFoundError
 from exporter.kubernetes.objects import Endpoints, Service
+from exporter.tasks import together
 
 
 async def look(kubernetes: Kubernetes, foundation: Foundation, *, clock: Clock, dial: Dialer) -> FoundationView:
@@ -40,15 +41,12 @@ async def look(kubernetes: Kubernetes, foundation: Foundation, *, clock: Clock, 
     async def ask_evidence(place: HostPort | None) -> Reading:
         return Reading() if place is None else _first(await ask(place.host, place.port))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            seen = [group.create_task(see_component(name)) for name in component_names(foundation)]
-            routed = group.create_task(_service(kubernetes, foundation))
-            asked = group.create_task(ask(bbs.host, bbs.port))
-            database_asked = group.create_task(ask_evidence(foundation.database))
-            locket_asked = group.create_task(ask_evidence(foundation.locket))
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
+    async with together() as start:
+        seen = [start(see_component(name)) for name in component_names(foundation)]
+        routed = start(_service(kubernetes, foundation))
+        asked = start(ask(bbs.host, bbs.port))
+        database_asked = start(ask_evidence(foundation.database))
+        locket_asked = start(ask_evidence(foundation.locket))
     service, endpoints = routed.result()
     pairs = [task.result() for task in seen]
     view = FoundationView(

@@ -16,6 +16,8 @@ _KINDS = {True: "good", False: "bad", None: "unknown"}
 _WORDS = {True: "reachable", False: "unreachable", None: "unknown"}
 _ANSWERS = {True: "answers", False: "does not answer", None: "unknown"}
 UNKNOWN = "unknown"
+API = "Kubernetes API"
+"""The name of the fact that tells whether all this is in sync with the API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _facts(view: FoundationView, foundation: Foundation, *, now: float, fresh: b
     if foundation.locket is not None:
         yield _probed("Locket", view.locket, foundation, now=now)
     synced = "in sync" if view.synced else f"not in sync: {error}" if error else "not read yet"
-    yield Fact("Kubernetes API", synced, "good" if view.synced else "unknown", view.synced_at)
+    yield Fact(API, synced, "good" if view.synced else "unknown", view.synced_at)
 
 
 def _probed(

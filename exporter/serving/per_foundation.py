@@ -28,6 +28,7 @@ class _Member(Generic[T]):
     foundation: Foundation
     work: T
     task: asyncio.Task[None] | None = None
+    dropped: bool = False
     running_since: float | None = None
     crashing_since: float | None = None
 
@@ -44,10 +45,13 @@ class PerFoundation(Generic[T]):
         build: Callable[[Foundation], T],
         run: Callable[[T], Coroutine[Any, Any, None]],
         on_crash: OnCrash | None = None,
+        on_drop: Callable[[T], None] = lambda _work: None,
     ) -> None:
+        """`on_drop` is called, before `apply` returns, with what a new config has removed or replaced."""
         self._build = build
         self._run = run
         self._on_crash = on_crash
+        self._on_drop = on_drop
         self._members: dict[str, _Member[T]] = {}
         self._works: dict[str, T] = {}
         self.works: Mapping[str, T] = MappingProxyType(self._works)
@@ -63,8 +67,8 @@ class PerFoundation(Generic[T]):
                 member = _Member(foundation, self._build(foundation))
             new[foundation.name] = member
         for name, member in old.items():
-            if new.get(name) is not member and member.task is not None:
-                member.task.cancel()
+            if new.get(name) is not member:
+                self._drop(member)
         self._members = new
         self._works.clear()
         self._works.update((name, member.work) for name, member in new.items())
@@ -76,7 +80,11 @@ class PerFoundation(Generic[T]):
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start()
-                await asyncio.Event().wait()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    for member in self._members.values():
+                        member.dropped = True
         finally:
             self._group = None
 
@@ -92,10 +100,16 @@ class PerFoundation(Generic[T]):
             if member.task is None:
                 member.task = self._group.create_task(self._keep_running(member))
 
+    def _drop(self, member: _Member[T]) -> None:
+        member.dropped = True  # a task that fails in the moment of its cancellation must not be restarted
+        self._on_drop(member.work)
+        if member.task is not None:
+            member.task.cancel()
+
     async def _keep_running(self, member: _Member[T]) -> None:
         clock = asyncio.get_running_loop().time
         name, delay = member.foundation.name, FIRST_DELAY
-        while True:
+        while not member.dropped:
             member.running_since = started = clock()
             try:
                 await self._run(member.work)

@@ -178,6 +178,7 @@ class Replica:
             if working.done() and (error := working.exception()) is not None:
                 self.crashes.append(error)
                 await asyncio.sleep(1.0)
+            medic.retire()
             working.cancel()
             await asyncio.wait([working])
 

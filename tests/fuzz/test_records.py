@@ -25,7 +25,7 @@ from tests.support.moments import NOON, at, firing, person, resolved
 from tests.support.stores import a_store, noting
 from webhook.http.pieces import Viewer, foundation_pieces, overview_piece, run_pieces, runs_piece
 from webhook.metrics import JournalCollector
-from webhook.operator.report import history_lines, run_lines
+from webhook.operator.run_report import history_lines, run_lines
 from webhook.record import changes
 from webhook.record.encoding import JournalUnreadableError, decode, encode
 from webhook.record.errors import FencedError, JournalError

@@ -74,6 +74,20 @@ assert own == {
     assert packages(await imported(code)) <= {"exporter", "webhook"}
 
 
+async def test_to_draw_in_a_terminal_imports_rich_and_none_of_its_parts_that_colour_code() -> None:
+    code = """
+import io
+from webhook.operator.display import Display
+from webhook.operator.layout import Row
+kept, sys.stdout = sys.stdout, io.StringIO()
+with Display(full=True) as display:
+    display.show(lambda width, height: [Row(text="x", kind="good", tone="strong")])
+assert "x" in sys.stdout.getvalue()
+sys.stdout = kept
+"""
+    assert packages(await imported(code)) - {"exporter", "webhook", "typing_extensions"} == {"msgspec", "rich"}
+
+
 async def test_to_log_in_imports_no_model_of_the_kubernetes_library(tmp_path: Path) -> None:
     """Fails with a release of it that needs more of itself than before: then it is imported whole (account.py)."""
     path = kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1", token="t")

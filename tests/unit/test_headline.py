@@ -1,5 +1,6 @@
 """A foundation's state in sentences: every state beside the healthy one."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -110,6 +111,20 @@ def test_without_a_journal_nothing_is_healthy(lost: bool, trouble: str, kind: st
     assert (head.kind, head.word) == (kind, word)
     assert trouble in head.repair
     assert you in head.you
+
+
+@pytest.mark.parametrize(
+    ("decides", "lost", "repair"),
+    [
+        (True, False, "Every request is refused: timed out."),
+        (False, False, "It is unknown whether a run is in progress: timed out."),
+        (False, True, "Every request is refused: timed out."),
+    ],
+)
+def test_who_only_watches_does_not_say_what_becomes_of_requests(decides: bool, lost: bool, repair: str) -> None:
+    """The webhook may read the journal while this process cannot; one that is lost, it refuses."""
+    of = replace(known(), journal=None, trouble="timed out", lost=lost, decides=decides)
+    assert headline(of).repair == repair
 
 
 def test_a_moment_at_the_end_of_the_calendar_is_shown_as_it_is() -> None:

@@ -142,6 +142,20 @@ async def test_a_holder_whose_epoch_is_not_new_waits_for_as_long_as_another_may_
     assert run.started >= at(0) + timedelta(seconds=DEFAULT.lease_duration)
 
 
+async def test_a_medic_that_was_replaced_deletes_nothing_whatever_it_is_doing(cluster: InProcessCluster) -> None:
+    """A reload cancels it too; that the cancellation arrives is not what protects the pods."""
+    program = Program(cluster)
+    program.writer.slow(0.1)  # so that each step takes its time
+    task = asyncio.create_task(program.medic.run())
+    await asyncio.sleep(0.5)
+    await alert(program)
+    await reaches(cluster, Step.RESTART)
+    program.medic.retire()
+    await asyncio.wait([task], timeout=RECOVERED_IN)
+
+    assert (cluster.deletes, task.done()) == ([], True)
+
+
 async def test_a_successor_proves_again_before_it_deletes_more(cluster: InProcessCluster) -> None:
     """The first of two pods was deleted, and that was enough: the second is spared."""
     first_pod = uids(cluster)[0]

@@ -38,7 +38,8 @@ class Works:
 
     def __init__(self, *names: str) -> None:
         self.crashes: list[str] = []
-        self.many = PerFoundation(build=Work, run=Work.run, on_crash=self.crashed)
+        self.dropped: list[Work] = []
+        self.many = PerFoundation(build=Work, run=Work.run, on_crash=self.crashed, on_drop=self.dropped.append)
         self.apply(*names)
 
     def __getitem__(self, name: str) -> Work:
@@ -83,6 +84,32 @@ async def test_what_is_the_same_stays_and_what_changed_is_replaced() -> None:
         assert (works["same"] is same, len(same.starts)) == (True, 1)
         assert (leaves.running, works["new"].running, works["changes"].running) == (False, True, True)
         assert works["changes"].settings.staleness == 30
+
+
+async def test_what_is_removed_or_replaced_is_told_so_at_once() -> None:
+    works = Works("same", "changes", "leaves")
+    changes, leaves = works["changes"], works["leaves"]
+    async with works.running():
+        works.many.apply([foundation(name="same"), foundation(name="changes", staleness="30s")])
+        assert works.dropped == [changes, leaves]
+
+
+async def test_what_fails_in_the_moment_in_which_it_is_removed_is_not_restarted() -> None:
+    works = Works("leaves", "stays")
+    leaves = works["leaves"]
+
+    async def fails_instead(work: Work) -> None:
+        work.starts.append(0.0)
+        try:
+            await asyncio.sleep(1e9)
+        except asyncio.CancelledError:
+            raise ZeroDivisionError from None
+
+    works.many._run = fails_instead
+    async with works.running():
+        works.apply("stays")
+        await asyncio.sleep(300)
+        assert len(leaves.starts) == 1
 
 
 async def test_a_build_that_fails_changes_nothing() -> None:

@@ -1,6 +1,7 @@
 """Step 6: what the restarted pods still lack, in the contract's words; and how long they are given."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from exporter.kubernetes.objects import Pod
 from tests.support.foundations import foundation
 from tests.support.views import a_pod, component
 from webhook.record.journal import PodRecord
-from webhook.runbook.readiness import Lack, await_timeout, lacking
+from webhook.runbook.readiness import GRANTED, Lack, await_timeout, lacking, time_left
 
 CF = foundation()
 LEADER = a_pod("diego-api", 0, active="true", uid="new-0")
@@ -200,3 +201,27 @@ def test_how_long_they_are_given(
     pods = [record(grace) for grace in graces]
 
     assert await_timeout(pods, one_after_another=ordered, configured=configured) == expected
+
+
+@pytest.mark.parametrize(
+    ("ago", "configured", "expected"),
+    [
+        (None, None, 330.0),  # nothing is deleted yet: the whole time
+        (30, None, 300.0),
+        (-30, None, 330.0),  # by a clock that was ahead
+        (3600, None, GRANTED),
+        (3600, 20.0, 20.0),  # never more than what is configured
+    ],
+)
+def test_the_time_that_is_left_counts_from_the_first_delete(
+    ago: float | None, configured: float | None, expected: float
+) -> None:
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    first = None if ago is None else now - timedelta(seconds=ago)
+    later = None if ago is None else now
+    pods = tuple(
+        PodRecord(name=f"diego-api-{n}", uid=str(n), statefulset="diego-api", intended_at=moment)
+        for n, moment in enumerate((first, later))
+    )
+    left = time_left(pods, one_after_another=False, configured=configured, now=now)
+    assert left == expected

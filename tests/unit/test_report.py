@@ -14,7 +14,8 @@ from tests.support.views import NOW, a_pod, component, reading, view
 from webhook.operator.checkup import Checkup
 from webhook.operator.command_context import ExitCode
 from webhook.operator.permissions import Permission
-from webhook.operator.report import checkup_lines, history_lines, outcome_line, run_lines, step_line
+from webhook.operator.report import checkup_lines
+from webhook.operator.run_report import history_lines, outcome_line, run_lines, step_line
 from webhook.record import changes
 from webhook.record.journal import Journal, Outcome, Run, Step, StepRecord, StepResult
 from webhook.record.reasons import RunReason

@@ -55,6 +55,8 @@ class Medic:
         self._context = context
         self._identity = identity
         self._heard = 0  # of the journal's changes
+        self._retired = False
+        self._held: Held | None = None  # the last one
         self._executes = executes
         self._decides = decides
         self._lock = LeaseLock(
@@ -70,6 +72,12 @@ class Medic:
         """Why this medic cannot act, in words; empty: it can."""
         return self._lock.waits_for
 
+    def retire(self) -> None:
+        """From now on this medic deletes nothing: another one works by the config of now."""
+        self._retired = True
+        if self._held is not None:
+            self._held.lost = True
+
     async def run(self) -> None:
         """Follows the journal, and holds the lease and acts when it can, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -79,7 +87,7 @@ class Medic:
     async def _follow(self) -> None:
         """Reads the journal again and again: every replica shows its state, whichever acts."""
         logged, skewed = "", False
-        while True:
+        while not self._retired:
             try:
                 await self.store.refresh()
                 logged, self.unreadable = "", None
@@ -103,7 +111,7 @@ class Medic:
 
     async def _act(self) -> None:
         """Holds the lease and leads. Whatever goes wrong, it starts again."""
-        while True:
+        while not self._retired:
             while not self._has_work():
                 await self._news()
             try:
@@ -111,6 +119,7 @@ class Medic:
                 async with self._lock.hold(
                     least_epoch=lambda: self.store.epoch, journal_uid=lambda: self.store.uid
                 ) as held:
+                    self._held = held
                     self.meter.leading(leads=True)
                     try:
                         await self._lead(held)
@@ -133,7 +142,7 @@ class Medic:
         Raises KubernetesError where the API server refuses for good, so that the lease is released.
         """
         claimed = False
-        while not held.lost and self._has_work():
+        while not (held.lost or self._retired) and self._has_work():
             try:
                 if not held.remaining(self._context.instant()):
                     await self._news()

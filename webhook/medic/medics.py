@@ -24,7 +24,7 @@ class Medics:
         """`on_remove` is called with the name of a foundation that a new config does not have any more."""
         self._on_remove = on_remove
         self._journal_shown = timings.journal_shown
-        self._medics = PerFoundation(build=build, run=Medic.run, on_crash=on_crash)
+        self._medics = PerFoundation(build=build, run=Medic.run, on_crash=on_crash, on_drop=Medic.retire)
         self.apply(config)
 
     @property

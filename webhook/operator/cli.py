@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         "lease of diego-webhook.",
         epilog="""At night:
   diego-runbook check                   what is wrong, and what the runbook would do
+  diego-runbook watch                   the state and the run in progress, as they change
   diego-runbook history cf              what diego-medic has done already
   diego-runbook run cf                  execute the runbook, with all its guards
 
@@ -87,6 +88,13 @@ what a command adds to that.""",
         exit_status="0 recovered, not-needed or observed; 1 failed; 3 unproven, refused or cancelled",
     )
     run_.add_argument("--observe", action="store_true", help="report what a run would do, delete nothing")
+    watch = command(
+        "watch",
+        "show the state and the run in progress as they change",
+        example="diego-runbook watch\ndiego-runbook watch cf | tee incident.log",
+        foundation="optional",
+        exit_status="0 after Ctrl-C or SIGTERM, which are its normal end",
+    )
     history = command(
         "history",
         "list the runs in the journal, newest first",
@@ -105,7 +113,7 @@ what a command adds to that.""",
         example="diego-runbook report cf-20261122t203716z-ef6c >incident.md",
     )
     report.add_argument("run", metavar="RUN", help="ID of the run")
-    for sub in (check, history, show):
+    for sub in (check, watch, history, show):
         text = "output format (default: text)"
         sub.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text", help=text)
     pause = command(

@@ -49,14 +49,20 @@ class NoMeter:
 
 
 class ServerClock:
-    """The API server's wall clock, as far as one of its answers told."""
+    """The API server's wall clock, which is `offset` seconds ahead of this machine's, as far as an answer told."""
 
-    def __init__(self, offset: float) -> None:
-        self._offset = offset
+    def __init__(self, offset: float = 0.0) -> None:
+        self.offset = offset
         self._system = SystemClock()
 
+    def align(self, server_time: float | None) -> None:
+        """Goes by the server's clock, as it is in its answer of just now, where the two differ by too much."""
+        if server_time is not None:
+            offset = server_time - self._system.now()
+            self.offset = offset if abs(offset) > DEFAULT.clock_skew else 0.0
+
     def now(self) -> float:
-        return self._system.now() + self._offset
+        return self._system.now() + self.offset
 
     def boottime(self) -> float:
         return self._system.boottime()
@@ -82,13 +88,14 @@ class CommandContext:
         writer = writer_for(foundation, self.connections)
         with suppress(KubernetesError):  # a 404 has a Date as well; the command itself reports what is wrong
             await writer.read_config_map(journal_name(foundation))
-        offset = 0.0 if writer.server_time is None else writer.server_time - self.clock.now()
-        if abs(offset) > DEFAULT.clock_skew:
+        clock = ServerClock()
+        clock.align(writer.server_time)
+        if clock.offset:
             hint(
-                f"warning: this machine's clock differs by {-offset:+.0f} s from the API server's; "
+                f"warning: this machine's clock differs by {-clock.offset:+.0f} s from the API server's; "
                 "times are recorded by the server's clock"
             )
-            self.clock = ServerClock(offset)
+            self.clock = clock
 
     def store(self, foundation: Foundation) -> Store:
         return store_for(foundation, writer_for(foundation, self.connections))
@@ -125,6 +132,11 @@ def hint(text: str) -> None:
     """Prints a line beside the result, to standard error."""
     sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
+
+
+def mute() -> None:
+    """Nobody reads standard output any more: what is still in its buffer goes nowhere, and without a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _user() -> str:

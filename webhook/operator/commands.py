@@ -11,7 +11,8 @@ from webhook.operator.command_context import CommandContext, ExitCode, hint, say
 from webhook.operator.explain import explain_lines
 from webhook.operator.manifests import manifests
 from webhook.operator.postmortem import postmortem
-from webhook.operator.report import checkup_lines, checkup_summary, history_lines, run_lines
+from webhook.operator.report import checkup_lines, checkup_summary
+from webhook.operator.run_report import history_lines, run_lines
 from webhook.operator.structured import TEXT, public_checkup, structured
 from webhook.record import interventions
 from webhook.record.errors import JournalError

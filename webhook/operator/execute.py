@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from io import TextIOWrapper
 
 from exporter.config.errors import ConfigError
 from exporter.config.load import load
@@ -10,8 +11,9 @@ from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import configure
 from webhook.operator import commands
-from webhook.operator.command_context import CommandContext, ExitCode
+from webhook.operator.command_context import CommandContext, ExitCode, mute
 from webhook.operator.run_command import run
+from webhook.operator.watch_command import watch
 from webhook.record.errors import JournalError
 
 
@@ -22,6 +24,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
         sys.stdout.write(script(arguments.shell))
         return ExitCode.OK
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that has not all characters still gets what it can show
+            stream.reconfigure(errors="backslashreplace")
     flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
     configure(flags["log.level"], "logfmt")
     try:
@@ -41,6 +46,10 @@ def execute(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("diego-runbook: interrupted; a run in progress stays in the journal and is resumed\n")
         return 130
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        mute()
+        sys.stderr.write("diego-runbook: nobody reads the output; a run in progress stays in the journal\n")
+        return 141
 
 
 def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | None:
@@ -67,6 +76,8 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
                 return await commands.check(command, chosen, output=arguments.output)
             case "run", Foundation():
                 return await run(command, foundation, observe=arguments.observe)
+            case "watch", _:
+                return await watch(command, chosen, output=arguments.output)
             case "history", _:
                 return await commands.history(command, chosen, output=arguments.output)
             case "show", _:

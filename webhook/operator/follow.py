@@ -1,16 +1,44 @@
-"""Following a run from the outside, by its journal: what `diego-runbook run` prints, whoever executes it."""
+"""Following a run from the outside, by its journal: what `diego-runbook run` shows, whoever executes it."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
 from exporter.kubernetes.api import KubernetesError
-from webhook.operator.report import step_line
-from webhook.record.journal import Run
+from webhook.operator.command_context import say
+from webhook.operator.run_report import outcome_line, step_line
+from webhook.record.journal import Run, StepRecord
 from webhook.record.store import Store
 
 POLL_INTERVAL = 1.0
+
+
+class Progress(Protocol):
+    """Shows a run as it goes."""
+
+    def say(self, text: str) -> None:
+        """Something that is no step."""
+
+    def step(self, step: StepRecord) -> None:
+        """A step that has begun or ended."""
+
+    def end(self, run: Run) -> None:
+        """How the run ended."""
+
+
+class Lines:
+    """A line for each piece of news."""
+
+    def say(self, text: str) -> None:
+        say(text)
+
+    def step(self, step: StepRecord) -> None:
+        say(step_line(step))
+
+    def end(self, run: Run) -> None:
+        say(outcome_line(run))
 
 
 async def follow(
@@ -19,34 +47,33 @@ async def follow(
     find: Callable[[tuple[Run, ...]], Run | None],
     waiting: Callable[[], bool],
     hindered: Callable[[], str],
-    say: Callable[[str], None],
+    progress: Progress,
 ) -> Run | None:
-    """Says each step as it is taken, and returns the run when it has ended.
+    """Shows each step as it is taken, and returns the run when it has ended.
 
     `find` picks the run among those on record; None where it is not there, and `waiting` says that it won't come.
     While it has not begun, what `hindered` names is said as well.
     """
     hindrance = ""
-    said: dict[datetime, str] = {}
+    shown: dict[datetime, StepRecord] = {}
     while True:
         with suppress(KubernetesError):
             await store.refresh()
         run = find(store.journal.runs) if store.journal is not None else None
         if run is not None:
-            _say_new(run, said, say)
+            _show_new(run, shown, progress)
             if run.outcome is not None:
                 return run
         elif store.journal is not None and not waiting():
             return None
         elif hindered() != hindrance:
             hindrance = hindered()
-            say(f"waiting for the lease: {hindrance}" if hindrance else "lease acquired")
+            progress.say(f"waiting for the lease: {hindrance}" if hindrance else "lease acquired")
         await asyncio.sleep(POLL_INTERVAL)
 
 
-def _say_new(run: Run, said: dict[datetime, str], say: Callable[[str], None]) -> None:
+def _show_new(run: Run, shown: dict[datetime, StepRecord], progress: Progress) -> None:
     for step in run.steps:
-        line = step_line(step)
-        if said.get(step.started) != line:
-            said[step.started] = line
-            say(line)
+        if shown.get(step.started) != step:
+            shown[step.started] = step
+            progress.step(step)

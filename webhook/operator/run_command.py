@@ -1,8 +1,9 @@
 """`diego-runbook run`: requests a run, executes it unless another process holds the lease, and prints its progress."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from msgspec.structs import replace
@@ -13,10 +14,11 @@ from exporter.foundation.probe import dial_tcp
 from exporter.foundation.view import Probe
 from exporter.kubernetes.api import KubernetesError
 from webhook.medic.medic import Medic
-from webhook.medic.wiring import medic_for
+from webhook.medic.wiring import medic_for, writer_for
 from webhook.operator.command_context import CommandContext, ExitCode, NoMeter, hint, say
-from webhook.operator.follow import follow
-from webhook.operator.report import outcome_line
+from webhook.operator.follow import Lines, Progress, follow
+from webhook.operator.lookout import Lookout
+from webhook.operator.terminal import draws_on
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Outcome, PersonRecord, Run
 from webhook.record.lease import new_identity
@@ -51,11 +53,12 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool)
     say(f"{decision.kind}: {decision.text}")
     if decision.kind is DecisionKind.REFUSE:
         return ExitCode.UNKNOWN
-    ended = await _executed(medic, person, in_progress)
-    if ended is None:
-        say("refused: the request was dropped before it became a run; see `diego-runbook history`")
-        return ExitCode.UNKNOWN
-    say(outcome_line(ended))
+    async with _progress(command, foundation, medic.store) as progress:
+        ended = await _executed(medic, person, in_progress, progress)
+        if ended is None:
+            progress.say("refused: the request was dropped before it became a run; see `diego-runbook history`")
+            return ExitCode.UNKNOWN
+        progress.end(ended)
     return _EXIT_CODES[Outcome(str(ended.outcome))]
 
 
@@ -82,7 +85,20 @@ def _medic(command: CommandContext, foundation: Foundation, person: PersonRecord
     )
 
 
-async def _executed(medic: Medic, person: PersonRecord, in_progress: str) -> Run | None:
+@asynccontextmanager
+async def _progress(command: CommandContext, foundation: Foundation, store: Store) -> AsyncIterator[Progress]:
+    """Plain lines, or a display of what is awaited. It only shows: whatever becomes of it, the run goes on."""
+    if not draws_on(sys.stdout):
+        yield Lines()
+        return
+    from webhook.operator.run_display import displayed  # noqa: PLC0415 - rich is imported where something is drawn
+
+    writer = writer_for(foundation, command.connections)
+    async with displayed(Lookout(foundation, writer, store, random=command.random, dial=dial_tcp)) as progress:
+        yield progress
+
+
+async def _executed(medic: Medic, person: PersonRecord, in_progress: str, progress: Progress) -> Run | None:
     """The ended run; None where the request was dropped. Raises what ended the medic, should it crash."""
     working = asyncio.create_task(medic.run())
     following = asyncio.create_task(
@@ -91,7 +107,7 @@ async def _executed(medic: Medic, person: PersonRecord, in_progress: str) -> Run
             find=partial(_find, person, in_progress),
             waiting=_requested(medic.store),
             hindered=lambda: medic.waits_for,
-            say=say,
+            progress=progress,
         )
     )
     try:

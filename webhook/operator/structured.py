@@ -8,6 +8,9 @@ import yaml
 from exporter.clock import utc
 from webhook.operator.checkup import Checkup
 from webhook.operator.report import would_do
+from webhook.operator.sight import Sight
+from webhook.record.public import public_run
+from webhook.status.headline import headline
 
 TEXT, JSON, YAML = FORMATS = ("text", "json", "yaml")
 
@@ -19,6 +22,39 @@ def structured(value: Any, output: str) -> str:
         return msgspec.json.format(encoded).decode()
     text: str = yaml.safe_dump(msgspec.json.decode(encoded), sort_keys=False, allow_unicode=True, width=120)
     return text.rstrip("\n")
+
+
+def in_stream(value: Any, output: str) -> str:
+    """One of several values, one after the other: a line of JSON, or a YAML document."""
+    return msgspec.json.encode(value).decode() if output == JSON else f"---\n{structured(value, output)}"
+
+
+def public_sight(sight: Sight) -> dict[str, Any]:
+    """What `watch` shows. What is null is unknown; while it is not `live`, `trouble` says why it may be old."""
+    known, head = sight.known, headline(sight.known)
+    fresh, journal = known.summary.fresh, known.journal
+    return {
+        "time": known.now,
+        "foundation": known.foundation.name,
+        "live": sight.live,
+        "trouble": "" if sight.live else sight.trouble,
+        "state": head.word,
+        "reachable": known.reachable,
+        "repair": head.repair,
+        "you": head.you,
+        "findings": [{"name": each.name, "text": each.text} for each in known.summary.findings] if fresh else None,
+        "pods": {
+            each.name: {"state": each.state, "label": each.label, "listens": each.listens}
+            for each in known.summary.pods
+        }
+        if fresh
+        else None,
+        "request": None
+        if journal is None or journal.request is None
+        else {"by": journal.request.by, "due": journal.request.due, "waiting_for": journal.request.waiting_for},
+        "run": None if known.run is None else public_run(known.run, evidence=False),
+        "last_run": None if known.last_run is None else public_run(known.last_run, evidence=False),
+    }
 
 
 def public_checkup(checkup: Checkup) -> dict[str, Any]:

@@ -212,6 +212,12 @@ class Request(Record, frozen=True):
     person: PersonRecord | None = None
     waiting_for: str = ""
 
+    @property
+    def by(self) -> str:
+        """Who requests: the person, and the names of the alerts."""
+        names = sorted({alert.alertname or "alert" for alert in self.alerts.values()})
+        return ", ".join(([self.person.by] if self.person is not None else []) + names)
+
 
 class Disruption(Record, frozen=True):
     """A disruptive run, as the breaker and the cooldown count it. It outlives the run's own record."""

@@ -181,7 +181,6 @@ def begin(
     person = request.person
     only_person = person is not None and person.observe and settings.mode != "observe"
     alerts = {} if only_person else request.alerts
-    names = sorted({alert.alertname or "alert" for alert in alerts.values()})
     run = Run(
         id=run_id,
         foundation=journal.foundation,
@@ -189,7 +188,7 @@ def begin(
         mode="observe" if person is not None and person.observe else str(settings.mode),
         started=now,
         alerts=alerts,
-        requested_by=", ".join(([person.by] if person else []) + names)[:MAX_TEXT],
+        requested_by=msgspec.structs.replace(request, alerts=alerts).by[:MAX_TEXT],
         person=person,
         executor=executor,
     )

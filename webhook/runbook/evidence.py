@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from exporter.kubernetes.api import KubernetesError
 from exporter.kubernetes.objects import Pod
+from exporter.tasks import together
 from webhook.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,9 @@ async def gather(
         log.info("evidence preserved", extra={"run": run_id, "container": source, "text": text})
 
     try:
-        async with asyncio.timeout(timeout), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(timeout), together() as start:
             for pod, container, previous in wanted:
-                group.create_task(fetch(pod, container, previous=previous))
+                start(fetch(pod, container, previous=previous))
     except TimeoutError:
         log.warning("evidence is incomplete", extra={"run": run_id, "seconds": timeout})
     return excerpt({source: lines[source] for source in sorted(lines)}, limit=limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from exporter.config.model import Foundation
 from exporter.foundation.assess import leaders, pods_needed
@@ -12,6 +13,8 @@ from webhook.record.reasons import RunReason
 
 MARGIN = 300.0
 """Seconds beyond the grace period in which a pod must be created, pulled, started and ready: docs/runbook.md."""
+GRANTED = 60.0
+"""Seconds that new pods have at least, also where the run is resumed after its deadline: to look takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ def await_timeout(pods: Sequence[PodRecord], *, one_after_another: bool, configu
         return configured
     longest = max((pod.grace for pod in pods), default=30)
     return (longest + MARGIN) * (max(1, len(pods)) if one_after_another else 1)
+
+
+def time_left(pods: Sequence[PodRecord], *, one_after_another: bool, configured: float | None, now: datetime) -> float:
+    """Seconds from `now`, when the wait begins, to its deadline. `pods` are those of the StatefulSet on the run's list.
+
+    They are counted from the first delete of the StatefulSet on record, also where the run was resumed since.
+    """
+    timeout = await_timeout(pods, one_after_another=one_after_another, configured=configured)
+    started = min((pod.intended_at for pod in pods if pod.intended_at), default=now)
+    left = timeout - max(0.0, (now - started).total_seconds())
+    return max(left, min(timeout, GRANTED))
 
 
 def _needed(components: Mapping[str, Component], name: str, foundation: Foundation) -> int:

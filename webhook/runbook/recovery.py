@@ -10,11 +10,8 @@ from webhook.runbook.cloud_controller import Attempt, Reachability
 from webhook.runbook.context import EndRun, RunContext, Verdict
 from webhook.runbook.execution import Execution
 from webhook.runbook.proof import Prover
-from webhook.runbook.readiness import Lack, await_timeout, lacking
+from webhook.runbook.readiness import Lack, lacking, time_left
 from webhook.runbook.waiting import ComponentsWatch
-
-GRANTED = 60.0
-"""Seconds that new pods have at least, also where the run is resumed after its deadline: to look takes a while."""
 
 
 class Recovery:
@@ -76,7 +73,7 @@ class Recovery:
             await asyncio.sleep(verify.interval)
 
     async def _time_left(self, statefulset: str) -> float:
-        """Seconds, counted from the first delete of the StatefulSet on record, also where the run was resumed since."""
+        """Seconds until the new pods of the StatefulSet must be ready."""
         listed = self._listed(statefulset)
         ordered = False
         try:
@@ -86,11 +83,7 @@ class Recovery:
         except EndRun:
             pass  # the watch notices by itself when the API server is back
         configured = self._foundation.remediation.await_ready.timeout
-        timeout = await_timeout(listed, one_after_another=ordered, configured=configured)
-        now = self._context.now()
-        started = min((pod.intended_at for pod in listed if pod.intended_at), default=now)
-        left = timeout - max(0.0, (now - started).total_seconds())
-        return max(left, min(timeout, GRANTED))
+        return time_left(listed, one_after_another=ordered, configured=configured, now=self._context.now())
 
     def _lacks(self, view: FoundationView) -> Lack | None:
         """What step 6 lacks by now: it held when it was waited for, and must still hold at the end."""

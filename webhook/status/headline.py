@@ -58,7 +58,9 @@ def _judged(known: Known) -> tuple[str, str]:
 def _repair(known: Known) -> str:
     journal, run = known.journal, known.run
     if journal is None:
-        return f"Every request is refused: {known.trouble or 'the journal was not read yet'}."
+        why = known.trouble or "the journal was not read yet"
+        refused = known.decides or known.lost
+        return f"Every request is refused: {why}." if refused else f"It is unknown whether a run is in progress: {why}."
     if run is not None and run.approval is not None and run.approval.at is None:
         until = later(run.approval.requested, timedelta(seconds=known.foundation.remediation.approval_timeout))
         return f"A run has proved it from the Cloud Controller and waits for approval until {utc(until)}."

@@ -28,7 +28,8 @@ class Known:
     """A foundation as this process knows it.
 
     `journal` is None while it is not known: `trouble` says why, and `lost` whether a person must reset it. `error` is
-    what is wrong between us and the API server; `waits_for` why this replica cannot act.
+    what is wrong between us and the API server; `waits_for` why this replica cannot act. `decides` is whether this
+    process decides requests: one that only watches cannot say what becomes of them while it cannot read the journal.
     """
 
     foundation: Foundation
@@ -39,6 +40,7 @@ class Known:
     lost: bool = False
     error: str = ""
     waits_for: str = ""
+    decides: bool = True
 
     @property
     def run(self) -> Run | None:

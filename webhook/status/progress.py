@@ -6,8 +6,8 @@ from datetime import datetime
 from webhook.record.journal import Outcome, PodState, Run, Step, StepRecord, StepResult
 
 STEPS = {
-    Step.CHECK_CLOUD_CONTROLLER: "Check that the Cloud Controller's pods are ready",
-    Step.CONFIRM_UNREACHABLE: "Prove from inside of them that the BBS is unreachable",
+    Step.CHECK_CLOUD_CONTROLLER: "Check that the Cloud Controller's api pods are ready",
+    Step.CONFIRM_UNREACHABLE: "Prove from inside the api pods that the BBS is unreachable",
     Step.PRESERVE_EVIDENCE: "Save the logs of the pods to be deleted",
     Step.AWAIT_APPROVAL: "Wait for a person to approve",
     Step.RESTART: "Restart the pods",
@@ -56,10 +56,11 @@ class StepLine:
 
 def step_lines(run: Run) -> tuple[StepLine, ...]:
     """The steps on record; and, while the run is in progress, those to come."""
-    return (*map(_line, run.steps), *(_to_come(run) if run.outcome is None else ()))
+    return (*map(step_line, run.steps), *(_to_come(run) if run.outcome is None else ()))
 
 
-def _line(step: StepRecord) -> StepLine:
+def step_line(step: StepRecord) -> StepLine:
+    """A step on record."""
     state, kind, result = _RESULTS[step.result]
     return StepLine(STEPS[step.name], state, kind, result, step.detail, step.started, step.took)
 
