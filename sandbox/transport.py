@@ -6,7 +6,7 @@ Deadlines, decoding and what each status means are the client's, so a test in-pr
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -120,7 +120,8 @@ class _Way:
         self._box = box
         self._call = call
         self._upgrade = upgrade
-        self._mishap = mishap
+        # A proxy that sends requests twice sends none twice whose connection is upgraded, as that of an exec is.
+        self._mishap = replace(mishap, again=0.0, second=False) if upgrade else mishap
         self._latency = latency
         self._answer: Answer | None = None
         self.answered: asyncio.Future[Answer] = self._loop.create_future()

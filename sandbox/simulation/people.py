@@ -61,9 +61,10 @@ class People:
         """`kubectl delete configmap`, by mistake; the webhook may start again, and a person may find out and reset."""
         stage, store, namespace = self._stage, self._box.cluster.store, self._box.namespace
         self._box.catch_up()
-        if store.all(LEASES, namespace) and store.all(CONFIGMAPS, namespace):
-            stage.lost = True
-            self._box.history.lost.append(self._box.since)
+        if store.all(CONFIGMAPS, namespace):
+            stage.lost = True  # to every process that has read it
+            if store.all(LEASES, namespace):  # and to those that start later
+                self._box.history.lost.append(self._box.since)
         for obj in store.all(CONFIGMAPS, namespace):
             self._box.cluster.registry.delete(CONFIGMAPS, namespace, obj["metadata"]["name"], {})
         if self._random.random() < 0.5:

@@ -43,7 +43,7 @@ class Replica:
         code = await self.webhook.end()
         if code:
             self.failures.append(f"{self.gate.agent} exited with {code}")
-        if "Traceback" in self.webhook.text:
+        if 'exception="' in self.webhook.text:
             self.failures.append(f"{self.gate.agent} logged a traceback")
 
     async def abandon(self) -> None:
