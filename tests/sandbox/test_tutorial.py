@@ -148,8 +148,8 @@ async def box(environment: dict[str, str]) -> AsyncIterator[Box]:
         yield box
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            process.terminate()  # it ends its own programs, which a SIGKILL would leave behind
+            await asyncio.wait_for(process.communicate(), DEADLINE)
 
 
 @pytest.fixture
