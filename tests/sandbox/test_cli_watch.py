@@ -342,3 +342,18 @@ async def test_a_terminal_that_takes_nothing_does_not_hold_up_the_run() -> None:
             terminal.press(CTRL_Q)
             assert await terminal.ended() == 0
             await terminal.until_it_says("✓ recovered: restarted, and every check passed")
+
+
+async def test_check_in_a_terminal_shows_what_it_waits_for() -> None:
+    slow = {"confirm": {"attempts": 4, "interval": "700ms"}}
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=slow))
+        await break_it(box)
+        plain = await runbook(path, "check", "cf")
+        async with in_terminal(path, "check", "cf", columns=200) as terminal:
+            assert await terminal.ended() == 1
+        assert "left; unreachable, attempt 2 of 4; next in 0.7 s" in terminal.text
+        assert "█" in terminal.text
+        assert all(line in terminal.text for line in plain.lines)
+        assert COLOUR.search(terminal.raw)
+        assert as_it_was(terminal)

@@ -11,6 +11,7 @@ from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import configure
 from webhook.operator import commands
+from webhook.operator.check_command import check
 from webhook.operator.command_context import CommandContext, ExitCode, mute
 from webhook.operator.run_command import run
 from webhook.operator.watch_command import watch
@@ -73,7 +74,7 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
             await command.align_clock(foundation or config.foundations[0])
         match arguments.command, foundation:
             case "check", _:
-                return await commands.check(command, chosen, output=arguments.output)
+                return await check(command, chosen, output=arguments.output)
             case "run", Foundation():
                 return await run(command, foundation, observe=arguments.observe)
             case "watch", _:

@@ -13,9 +13,10 @@ from exporter.foundation.probe import dial_tcp
 from webhook.medic.wiring import store_for, writer_for
 from webhook.operator.command_context import CommandContext, ExitCode, mute, say
 from webhook.operator.layout import Row, rows
+from webhook.operator.lines import Line, Section
 from webhook.operator.lookout import Lookout
 from webhook.operator.news import News
-from webhook.operator.screen import Line, Section, screen
+from webhook.operator.screen import screen
 from webhook.operator.sight import Sight
 from webhook.operator.structured import TEXT, in_stream, public_sight
 from webhook.operator.terminal import draws_on
