@@ -76,7 +76,7 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
             case "check", _:
                 return await check(command, chosen, output=arguments.output)
             case "run", Foundation():
-                return await run(command, foundation, observe=arguments.observe)
+                return await run(command, foundation, observe=arguments.observe, output=arguments.output)
             case "watch", _:
                 return await watch(command, chosen, output=arguments.output)
             case "history", _:
