@@ -103,7 +103,8 @@ async def _progress(
     from webhook.operator.run_display import displayed  # noqa: PLC0415 - rich is imported where something is drawn
 
     writer = writer_for(foundation, command.connections)
-    async with displayed(Lookout(foundation, writer, store, random=command.random, dial=dial_tcp)) as progress:
+    lookout = Lookout(foundation, writer, store, clock=command.clock, random=command.random, dial=dial_tcp)
+    async with displayed(lookout) as progress:
         yield progress
 
 

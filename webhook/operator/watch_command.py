@@ -49,7 +49,8 @@ async def watch(command: CommandContext, foundations: Sequence[Foundation], *, o
 
 def _lookout(command: CommandContext, foundation: Foundation) -> Lookout:
     writer = writer_for(foundation, command.connections)
-    return Lookout(foundation, writer, store_for(foundation, writer), random=command.random, dial=dial_tcp)
+    store = store_for(foundation, writer)
+    return Lookout(foundation, writer, store, clock=command.clock, random=command.random, dial=dial_tcp)
 
 
 async def _log(look: Callable[[], Sequence[Sight]], ended: asyncio.Event, *, output: str) -> None:
