@@ -257,6 +257,17 @@ async def test_who_reads_no_more_ends_it_without_a_traceback() -> None:
             assert await log.process.stderr.read() == b""
 
 
+async def test_a_command_whose_reader_goes_ends_without_a_word() -> None:
+    """`history | head -1`."""
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        process = await begun("webhook.operator.cli", "history", "cf", "--config.file", str(path))
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 141
+
+
 async def test_sigterm_ends_it_as_well_and_json_is_a_line_each() -> None:
     async with boxed() as box:
         document = config(box, **QUICK)

@@ -49,7 +49,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return 130
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
         mute()
-        sys.stderr.write("diego-runbook: nobody reads the output; a run in progress stays in the journal\n")
+        if arguments.command == "run":
+            sys.stderr.write("diego-runbook: nobody reads the output; the run stays in the journal and is resumed\n")
         return 141
 
 
