@@ -4,6 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import yaml
+
 from tests.support.incidents import (
     BOOKS,
     COURTESY,
@@ -44,6 +46,24 @@ async def test_run() -> None:
         assert again.code == 3
         assert again.lines[-1].startswith("refuse: cooldown after a restart until ")
         assert len(journal(box)["runs"]) == 1
+
+
+async def test_run_for_programs() -> None:
+    """The result alone is on standard output, also where the request is refused; the progress goes beside it."""
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        await break_it(box)
+        ran = await runbook(path, "run", "cf", "-o", "json")
+        assert ran.code == 0, ran
+        found = json.loads(ran.output)
+        assert (found["decision"]["kind"], found["run"]["outcome"]) == ("run", "recovered")
+        assert "verify-reachable        ok" in ran.errors
+
+        again = await runbook(path, "run", "cf", "-o", "yaml")
+        assert again.code == 3
+        refused = yaml.safe_load(again.output)
+        assert (refused["decision"]["kind"], refused["decision"]["reason"]) == ("refuse", "cooldown")
+        assert refused["run"] is None
 
 
 async def test_run_where_nothing_is_wrong() -> None:

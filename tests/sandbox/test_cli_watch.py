@@ -257,6 +257,17 @@ async def test_who_reads_no_more_ends_it_without_a_traceback() -> None:
             assert await log.process.stderr.read() == b""
 
 
+async def test_a_command_whose_reader_goes_ends_without_a_word() -> None:
+    """`history | head -1`."""
+    async with boxed() as box:
+        path = box.write_config(config(box))
+        process = await begun("webhook.operator.cli", "history", "cf", "--config.file", str(path))
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 141
+
+
 async def test_sigterm_ends_it_as_well_and_json_is_a_line_each() -> None:
     async with boxed() as box:
         document = config(box, **QUICK)
@@ -342,3 +353,18 @@ async def test_a_terminal_that_takes_nothing_does_not_hold_up_the_run() -> None:
             terminal.press(CTRL_Q)
             assert await terminal.ended() == 0
             await terminal.until_it_says("✓ recovered: restarted, and every check passed")
+
+
+async def test_check_in_a_terminal_shows_what_it_waits_for() -> None:
+    slow = {"confirm": {"attempts": 4, "interval": "700ms"}}
+    async with boxed() as box:
+        path = box.write_config(config(box, remediation=slow))
+        await break_it(box)
+        plain = await runbook(path, "check", "cf")
+        async with in_terminal(path, "check", "cf", columns=200) as terminal:
+            assert await terminal.ended() == 1
+        assert "left; unreachable, attempt 2 of 4; next in 0.7 s" in terminal.text
+        assert "█" in terminal.text
+        assert all(line in terminal.text for line in plain.lines)
+        assert COLOUR.search(terminal.raw)
+        assert as_it_was(terminal)

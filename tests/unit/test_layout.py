@@ -1,7 +1,7 @@
 """Lines in a terminal of some size."""
 
 from webhook.operator.layout import BAR, Row, rows
-from webhook.operator.screen import Line, Section
+from webhook.operator.lines import Line, Section
 
 HEAD = Section(0, (Line("the head"),))
 

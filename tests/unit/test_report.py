@@ -14,7 +14,7 @@ from tests.support.views import NOW, a_pod, component, reading, view
 from webhook.operator.checkup import Checkup
 from webhook.operator.command_context import ExitCode
 from webhook.operator.permissions import Permission
-from webhook.operator.report import checkup_lines
+from webhook.operator.report import checkup_lines, drawn, examined, in_progress
 from webhook.operator.run_report import history_lines, outcome_line, run_lines, step_line
 from webhook.record import changes
 from webhook.record.journal import Journal, Outcome, Run, Step, StepRecord, StepResult
@@ -145,6 +145,28 @@ def test_what_is_missing_or_in_trouble_is_told() -> None:
     assert "  probe from here    refused (connected)" in lines
     told = "mode not set, BREAKER OPEN since 2026-01-31 12:00:00Z, last run cf-1: in progress (starting)"
     assert f"  remediation        {told}" in lines
+
+
+def test_in_a_terminal_the_words_are_the_same() -> None:
+    made = checkup(INCIDENT, *UNREACHABLE, trouble=("the journal cannot be read: gone",))
+    told = [f"{line.lead}{line.text}" for line in drawn([made])]
+    assert told == ["✕ " + checkup_lines(made)[0], *checkup_lines(made)[1:]]
+    kinds = {line.lead.split()[0]: line.kind for line in drawn([made]) if line.lead}
+    assert kinds == {"✕": "bad", "finding": "needs", "trouble": "needs"}
+
+    healthy = checkup(HEALTHY, attempt(reachable=True))
+    both = [f"{line.lead}{line.text}" for line in drawn([healthy, made])]
+    assert both[-2:] == ["✓ cf  healthy", "✕ cf  BBS unreachable"]
+
+
+def test_what_check_waits_for() -> None:
+    """Two attempts, a second apart."""
+    waits = in_progress(CF, [], NOON)
+    assert (waits.text, waits.share) == ("reads, and asks from inside the Cloud Controller", None)
+    waits = in_progress(CF, [NOON], at(0.5))
+    assert (waits.text, waits.share) == ("about 0 s left; unreachable, attempt 1 of 2; next in 1 s", 0.5)
+    done = examined(checkup(INCIDENT, *UNREACHABLE))
+    assert (done.lead + done.text, done.kind) == ("✕ cf  BBS unreachable", "bad")
 
 
 # ---- runs

@@ -38,7 +38,7 @@ def at_desk() -> CommandContext:
 
 async def run(*, observe: bool = False, settings: Any = SETTINGS, within: float = 600) -> ExitCode:
     async with asyncio.timeout(within):
-        return await run_command.run(at_desk(), settings, observe=observe)
+        return await run_command.run(at_desk(), settings, observe=observe, output="text")
 
 
 async def test_a_run_of_a_person_restarts_the_pods(cluster: InProcessCluster) -> None:

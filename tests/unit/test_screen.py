@@ -9,7 +9,8 @@ from tests.support.journals import listed, open_run
 from tests.support.moments import NOON, alert, at
 from tests.support.statuses import NOW, cf, known, seen
 from webhook.operator.layout import Row, rows
-from webhook.operator.screen import SYMBOLS, Section, end_printed, left_to_do, screen, step_printed
+from webhook.operator.lines import SYMBOLS, Section
+from webhook.operator.screen import end_printed, left_to_do, screen, step_printed
 from webhook.operator.sight import Sight
 from webhook.record import changes
 from webhook.record.journal import Journal, Outcome, Request, Run, Step, StepRecord, StepResult

@@ -76,9 +76,12 @@ async def check(
     context: RunContext,
     *,
     store: Store,
-    progress: Callable[[str], None],
+    progress: Callable[[], None],
 ) -> Checkup:
-    """Looks, asks from inside the Cloud Controller as often as the runbook would, and reads the journal."""
+    """Looks, asks from inside the Cloud Controller as often as the runbook would, and reads the journal.
+
+    `progress` is called after each attempt that found the BBS unreachable, while there are more to come.
+    """
     foundation, writer = context.foundation, context.kubernetes
     trouble: list[str] = []
     view: FoundationView | None = None
@@ -108,13 +111,13 @@ async def check(
 
 
 async def _ask(
-    foundation: Foundation, cloud_controller: CloudController, view: FoundationView, progress: Callable[[str], None]
+    foundation: Foundation, cloud_controller: CloudController, view: FoundationView, progress: Callable[[], None]
 ) -> tuple[Attempt, ...]:
     """One attempt where it succeeds; where it fails, as many as the runbook makes before it believes it."""
     confirm = foundation.remediation.confirm
     attempts = [await cloud_controller.attempt(view)]
     while attempts[-1].reachability is Reachability.UNREACHABLE and len(attempts) < confirm.attempts:
-        progress(f"unreachable, attempt {len(attempts)} of {confirm.attempts}; next in {confirm.interval:g} s")
+        progress()
         await asyncio.sleep(confirm.interval)
         attempts.append(await cloud_controller.attempt(view))
     return tuple(attempts)

@@ -113,7 +113,7 @@ what a command adds to that.""",
         example="diego-runbook report cf-20261122t203716z-ef6c >incident.md",
     )
     report.add_argument("run", metavar="RUN", help="ID of the run")
-    for sub in (check, watch, history, show):
+    for sub in (check, watch, run_, history, show):
         text = "output format (default: text)"
         sub.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text", help=text)
     pause = command(

@@ -51,21 +51,21 @@ class NoMeter:
 class ServerClock:
     """The API server's wall clock, which is `offset` seconds ahead of this machine's, as far as an answer told."""
 
-    def __init__(self, offset: float = 0.0) -> None:
-        self.offset = offset
-        self._system = SystemClock()
+    def __init__(self, machine: Clock) -> None:
+        self.offset = 0.0
+        self._machine = machine
 
     def align(self, server_time: float | None) -> None:
         """Goes by the server's clock, as it is in its answer of just now, where the two differ by too much."""
         if server_time is not None:
-            offset = server_time - self._system.now()
+            offset = server_time - self._machine.now()
             self.offset = offset if abs(offset) > DEFAULT.clock_skew else 0.0
 
     def now(self) -> float:
-        return self._system.now() + self.offset
+        return self._machine.now() + self.offset
 
     def boottime(self) -> float:
-        return self._system.boottime()
+        return self._machine.boottime()
 
 
 class CommandContext:
@@ -88,7 +88,7 @@ class CommandContext:
         writer = writer_for(foundation, self.connections)
         with suppress(KubernetesError):  # a 404 has a Date as well; the command itself reports what is wrong
             await writer.read_config_map(journal_name(foundation))
-        clock = ServerClock()
+        clock = ServerClock(self.clock)
         clock.align(writer.server_time)
         if clock.offset:
             hint(

@@ -1,46 +1,19 @@
-"""The commands of `diego-runbook` but `run`. Each returns its exit code and prints its result to standard output."""
+"""The smaller commands of `diego-runbook`. Each returns its exit code and prints its result to standard output."""
 
-import asyncio
 from collections.abc import Sequence
 
 from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
-from webhook.operator import checkup
-from webhook.operator.checkup import Checkup
 from webhook.operator.command_context import CommandContext, ExitCode, hint, say
 from webhook.operator.explain import explain_lines
 from webhook.operator.manifests import manifests
 from webhook.operator.postmortem import postmortem
-from webhook.operator.report import checkup_lines, checkup_summary
 from webhook.operator.run_report import history_lines, run_lines
-from webhook.operator.structured import TEXT, public_checkup, structured
+from webhook.operator.structured import TEXT, structured
 from webhook.record import interventions
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Run
 from webhook.record.public import public_run
-
-_WORST_FIRST = (ExitCode.FAILED, ExitCode.UNKNOWN, ExitCode.DEGRADED, ExitCode.OK)
-
-
-async def check(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
-    """Diagnoses without changing anything, all foundations at once. The exit code is the worst of theirs."""
-    several = len(foundations) > 1
-
-    async def examine(foundation: Foundation) -> Checkup:
-        def progress(text: str) -> None:
-            hint(f"{foundation.name}: {text}" if several else text)
-
-        context = command.run_context(foundation)
-        return await checkup.check(context, store=command.store(foundation), progress=progress)
-
-    found = await asyncio.gather(*map(examine, foundations))
-    if output != TEXT:
-        say(structured({"foundations": [public_checkup(each) for each in found]}, output))
-    else:
-        say("\n\n".join("\n".join(checkup_lines(each)) for each in found))
-        if several:
-            say("\n" + "\n".join(checkup_summary(found)))
-    return min((each.exit_code for each in found), key=_WORST_FIRST.index)
 
 
 async def history(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:

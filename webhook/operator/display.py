@@ -9,6 +9,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -26,6 +27,7 @@ _ASCII: Final = str.maketrans({"✓": "+", "✕": "x", "↻": "~", "○": "-", "
 REDRAWN: Final = 0.25
 """Seconds between two looks at what is known; what is the same is not drawn again."""
 _KEPT: Final = 200
+_PATIENCE: Final = 0.5  # seconds
 
 
 class _Later:
@@ -55,6 +57,7 @@ class Display:
         self._ascii = plain_symbols(sys.stdout)
         self._live: Live | None = None
         self._shown: object = None
+        self._writing = Lock()  # `run` draws in a thread
         self._logged = _Later()
         self._streams: list[tuple[logging.StreamHandler[Any], Any]] = []
 
@@ -68,17 +71,17 @@ class Display:
         """Shows what `make` returns for a width and a height, if that is not what is there already."""
         width, height = self.size
         found = make(width, height)
-        if self._live is None:
-            return
         if not self._full and self._logged.texts:
             self.print([Row(text=printable(line)) for line in self._logged.taken().splitlines()])
-        if (width, height, found) != self._shown:
-            self._shown = (width, height, found)
-            self._live.update(self._text(found), refresh=True)
+        with self._writing:
+            if self._live is not None and (width, height, found) != self._shown:
+                self._shown = (width, height, found)
+                self._live.update(self._text(found), refresh=True)
 
     def print(self, rows: Sequence[Row]) -> None:
         """Prints rows that stay."""
-        self._console.print(self._text(rows), soft_wrap=True)
+        with self._writing:
+            self._console.print(self._text(rows), soft_wrap=True)
 
     def start(self) -> None:
         """Takes the terminal: no cursor, and what is logged to it does not run through the picture."""
@@ -108,10 +111,17 @@ class Display:
         sys.stderr.write(self._logged.taken())
 
     def suspend(self) -> None:
-        """Ctrl-Z: the shell gets the terminal as it was, and `fg` brings the picture back."""
-        self.stop()
+        """Ctrl-Z: the shell gets the terminal as it was, and `fg` brings the picture back.
+
+        A thread that writes to a terminal which takes nothing is not waited for.
+        """
+        free = self._writing.acquire(timeout=_PATIENCE)
+        if free:
+            self.stop()
         os.kill(os.getpid(), signal.SIGSTOP)
-        self.start()
+        if free:
+            self.start()
+            self._writing.release()
 
     def _text(self, rows: Sequence[Row]) -> Text:
         made = Text(no_wrap=True, overflow="ellipsis")

@@ -11,6 +11,7 @@ from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import configure
 from webhook.operator import commands
+from webhook.operator.check_command import check
 from webhook.operator.command_context import CommandContext, ExitCode, mute
 from webhook.operator.run_command import run
 from webhook.operator.watch_command import watch
@@ -48,7 +49,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return 130
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
         mute()
-        sys.stderr.write("diego-runbook: nobody reads the output; a run in progress stays in the journal\n")
+        if arguments.command == "run":
+            sys.stderr.write("diego-runbook: nobody reads the output; the run stays in the journal and is resumed\n")
         return 141
 
 
@@ -73,9 +75,9 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
             await command.align_clock(foundation or config.foundations[0])
         match arguments.command, foundation:
             case "check", _:
-                return await commands.check(command, chosen, output=arguments.output)
+                return await check(command, chosen, output=arguments.output)
             case "run", Foundation():
-                return await run(command, foundation, observe=arguments.observe)
+                return await run(command, foundation, observe=arguments.observe, output=arguments.output)
             case "watch", _:
                 return await watch(command, chosen, output=arguments.output)
             case "history", _:

@@ -18,8 +18,9 @@ POLL_INTERVAL = 1.0
 class Progress(Protocol):
     """Shows a run as it goes."""
 
-    def say(self, text: str) -> None:
-        """Something that is no step."""
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Shows something that is no step."""
 
     def step(self, step: StepRecord) -> None:
         """A step that has begun or ended."""
@@ -29,16 +30,16 @@ class Progress(Protocol):
 
 
 class Lines:
-    """A line for each piece of news."""
+    """A line for each piece of news, by `tell`."""
 
-    def say(self, text: str) -> None:
-        say(text)
+    def __init__(self, tell: Callable[[str], None] = say) -> None:
+        self.say = tell
 
     def step(self, step: StepRecord) -> None:
-        say(step_line(step))
+        self.say(step_line(step))
 
     def end(self, run: Run) -> None:
-        say(outcome_line(run))
+        self.say(outcome_line(run))
 
 
 async def follow(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exporter.config.types import printable
-from webhook.operator.screen import Line, Section
+from webhook.operator.lines import Line, Section
 
 BAR = 20
 """Characters of a bar."""

@@ -3,7 +3,7 @@
 import asyncio
 from random import Random
 
-from exporter.clock import utc_now
+from exporter.clock import Clock, utc_now
 from exporter.config.model import Foundation
 from exporter.foundation.observer import Observer
 from exporter.foundation.probe import Dialer
@@ -24,12 +24,12 @@ class Lookout:
     """Looks at one foundation while `run` runs."""
 
     def __init__(
-        self, foundation: Foundation, writer: ApiWriter, store: Store, *, random: Random, dial: Dialer
+        self, foundation: Foundation, writer: ApiWriter, store: Store, *, clock: Clock, random: Random, dial: Dialer
     ) -> None:
         self.foundation = foundation
         self._writer = writer
         self._store = store
-        self._clock = ServerClock()
+        self._clock = ServerClock(clock)
         self._observer = Observer(foundation, writer, clock=self._clock, random=random, dial=dial, spread=0.0)
         self._unreadable: KubernetesError | JournalError | None = None
         self._read_at: float | None = None

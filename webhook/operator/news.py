@@ -98,8 +98,8 @@ def _state(sight: Sight) -> dict[str, str | None]:
 def _run(run: Run) -> dict[str, str]:
     """A run's news, by keys that begin with its ID."""
     said = {f"{run.id} begun": f"run {run.id} started {utc(run.started)}, requested by {run.requested_by or 'unknown'}"}
-    for number, step in enumerate(run.steps):
-        said[f"{run.id} {number}"] = f"run {run.id}: {step.name} {_how(step)}"
+    for step in run.steps:  # by its start: of a run that is resumed again and again the first steps are dropped
+        said[f"{run.id} {step.started.isoformat()}"] = f"run {run.id}: {step.name} {_how(step)}"
     if run.outcome is not None:
         said[f"{run.id} ended"] = f"run {run.id} ended: {outcome_line(run)}"
     return said

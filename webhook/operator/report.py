@@ -1,16 +1,23 @@
-"""What `check` prints, as lines of plain text."""
+"""What `check` prints: lines of plain text, and the same for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from exporter.clock import utc
+from exporter.config.model import Foundation
 from exporter.foundation.assess import leaders, serving
 from exporter.foundation.findings import listens, state
 from webhook.operator.checkup import Checkup
 from webhook.operator.command_context import ExitCode
+from webhook.operator.lines import SYMBOLS, Line
 from webhook.operator.run_report import summary
+from webhook.record.journal import later
 from webhook.requests.decision import DecisionKind
+from webhook.status.waits import Wait
 
 _WIDTH = 18
+_WORDS = {ExitCode.OK: "healthy", ExitCode.FAILED: "BBS unreachable", ExitCode.DEGRADED: "reachable, but degraded"}
+_KINDS = {ExitCode.OK: "good", ExitCode.FAILED: "bad", ExitCode.DEGRADED: "needs"}
 
 
 def checkup_lines(checkup: Checkup) -> list[str]:
@@ -37,9 +44,54 @@ def checkup_lines(checkup: Checkup) -> list[str]:
 
 def checkup_summary(found: Sequence[Checkup]) -> list[str]:
     """A line for each foundation, for who checked several."""
-    words = {ExitCode.OK: "healthy", ExitCode.FAILED: "BBS unreachable", ExitCode.DEGRADED: "reachable, but degraded"}
     width = max(len(each.foundation.name) for each in found)
-    return [f"{each.foundation.name:<{width}}  {words.get(each.exit_code, 'unknown')}" for each in found]
+    return [f"{each.foundation.name:<{width}}  {_WORDS.get(each.exit_code, 'unknown')}" for each in found]
+
+
+def drawn(found: Sequence[Checkup]) -> list[Line]:
+    """The same for a terminal: with symbols and colours."""
+    lines = [line for each in found for line in (*_drawn(each), Line(""))]
+    if len(found) > 1:
+        lines += [_judged(each, text) for each, text in zip(found, checkup_summary(found), strict=True)]
+    return lines if len(found) > 1 else lines[:-1]
+
+
+def in_progress(foundation: Foundation, unreachable: Sequence[datetime], now: datetime) -> Line:
+    """What `check` waits for: the attempts that follow those which found the BBS unreachable, at these moments."""
+    confirm, lead = foundation.remediation.confirm, f"{SYMBOLS['busy']} {foundation.name}  "
+    if not unreachable:
+        return Line("reads, and asks from inside the Cloud Controller", lead, "busy")
+    until = later(unreachable[0], timedelta(seconds=(confirm.attempts - 1) * confirm.interval))
+    wait = Wait(attempted(foundation, len(unreachable)), unreachable[0], until, firm=False)
+    return Line(f"{wait.left(now)}; {wait.text}", lead, "busy", share=wait.share(now))
+
+
+def attempted(foundation: Foundation, attempts: int) -> str:
+    confirm = foundation.remediation.confirm
+    return f"unreachable, attempt {attempts} of {confirm.attempts}; next in {confirm.interval:g} s"
+
+
+def examined(checkup: Checkup) -> Line:
+    """A foundation of which all is known that `check` asks."""
+    return _judged(checkup, f"{checkup.foundation.name}  {_WORDS.get(checkup.exit_code, 'unknown')}")
+
+
+def _judged(checkup: Checkup, text: str) -> Line:
+    kind = _KINDS.get(checkup.exit_code, "unknown")
+    return Line(text, f"{SYMBOLS[kind]} ", kind, "strong")
+
+
+def _drawn(checkup: Checkup) -> Iterable[Line]:
+    head, *rest = checkup_lines(checkup)
+    yield _judged(checkup, head)
+    for text in rest:
+        name, colon, said = text.partition(":")
+        if name.startswith("finding "):
+            yield Line(said, name + colon, "needs")
+        elif text.startswith(("  trouble ", "  missing permission ")):
+            yield Line(text[_WIDTH + 2 :], text[: _WIDTH + 2], "needs")
+        else:
+            yield Line(text, tone="strong" if text.startswith("=>") else "")
 
 
 def _row(name: str, text: str) -> str:

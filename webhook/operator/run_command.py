@@ -18,6 +18,7 @@ from webhook.medic.wiring import medic_for, writer_for
 from webhook.operator.command_context import CommandContext, ExitCode, NoMeter, hint, say
 from webhook.operator.follow import Lines, Progress, follow
 from webhook.operator.lookout import Lookout
+from webhook.operator.structured import TEXT, public_request, structured
 from webhook.operator.terminal import draws_on
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Outcome, PersonRecord, Run
@@ -36,8 +37,11 @@ _EXIT_CODES = {
 }
 
 
-async def run(command: CommandContext, foundation: Foundation, *, observe: bool) -> ExitCode:
-    """Returns when the run has ended, whichever process executed it."""
+async def run(command: CommandContext, foundation: Foundation, *, observe: bool, output: str) -> ExitCode:
+    """Returns when the run has ended, whichever process executed it.
+
+    With an `output` for programs, its progress goes to standard error.
+    """
     if foundation.remediation.mode is None and not observe:
         hint("diego-runbook: remediation.mode is not set: set it in the config file, or use --observe")
         return ExitCode.USAGE
@@ -50,16 +54,19 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool)
     except KubernetesError:
         await _withdraw(medic.store, person)  # it may be on record all the same, if only the answer was lost
         raise
-    say(f"{decision.kind}: {decision.text}")
-    if decision.kind is DecisionKind.REFUSE:
-        return ExitCode.UNKNOWN
-    async with _progress(command, foundation, medic.store) as progress:
-        ended = await _executed(medic, person, in_progress, progress)
-        if ended is None:
-            progress.say("refused: the request was dropped before it became a run; see `diego-runbook history`")
-            return ExitCode.UNKNOWN
-        progress.end(ended)
-    return _EXIT_CODES[Outcome(str(ended.outcome))]
+    tell = say if output == TEXT else hint
+    tell(f"{decision.kind}: {decision.text}")
+    ended = None
+    if decision.kind is not DecisionKind.REFUSE:
+        async with _progress(command, foundation, medic.store, output=output) as progress:
+            ended = await _executed(medic, person, in_progress, progress)
+            if ended is not None:
+                progress.end(ended)
+            else:
+                progress.say("refused: the request was dropped before it became a run; see `diego-runbook history`")
+    if output != TEXT:
+        say(structured(public_request(decision, ended), output))
+    return ExitCode.UNKNOWN if ended is None else _EXIT_CODES[Outcome(str(ended.outcome))]
 
 
 def observing(foundation: Foundation) -> Foundation:
@@ -86,15 +93,18 @@ def _medic(command: CommandContext, foundation: Foundation, person: PersonRecord
 
 
 @asynccontextmanager
-async def _progress(command: CommandContext, foundation: Foundation, store: Store) -> AsyncIterator[Progress]:
+async def _progress(
+    command: CommandContext, foundation: Foundation, store: Store, *, output: str
+) -> AsyncIterator[Progress]:
     """Plain lines, or a display of what is awaited. It only shows: whatever becomes of it, the run goes on."""
-    if not draws_on(sys.stdout):
-        yield Lines()
+    if output != TEXT or not draws_on(sys.stdout):
+        yield Lines(say if output == TEXT else hint)
         return
     from webhook.operator.run_display import displayed  # noqa: PLC0415 - rich is imported where something is drawn
 
     writer = writer_for(foundation, command.connections)
-    async with displayed(Lookout(foundation, writer, store, random=command.random, dial=dial_tcp)) as progress:
+    lookout = Lookout(foundation, writer, store, clock=command.clock, random=command.random, dial=dial_tcp)
+    async with displayed(lookout) as progress:
         yield progress
 
 

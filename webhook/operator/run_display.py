@@ -16,8 +16,9 @@ from typing import Any
 from webhook.operator.command_context import say
 from webhook.operator.display import REDRAWN, Display
 from webhook.operator.layout import rows
+from webhook.operator.lines import Line, Section
 from webhook.operator.lookout import Lookout
-from webhook.operator.screen import Line, Section, end_printed, left_to_do, step_printed
+from webhook.operator.screen import end_printed, left_to_do, step_printed
 from webhook.operator.sight import Sight
 from webhook.record.journal import Run, StepRecord
 

@@ -1,15 +1,13 @@
-"""What `watch` and `run` show in a terminal, as lines of text with their kinds: pure, and without a terminal.
-
-`kind` is a key of `SYMBOLS`, or empty. It chooses a symbol and a colour; the meaning is always in the words.
-"""
+"""What `watch` and `run` show in a terminal, as lines of text with their kinds: pure, and without a terminal."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from exporter.clock import ago, utc
 from exporter.foundation.summary import API, Fact
+from webhook.operator.lines import PENDING, SYMBOLS, Line, Section
 from webhook.operator.run_report import outcome_line
 from webhook.operator.sight import Sight
 from webhook.record.advice import next_look
@@ -19,9 +17,6 @@ from webhook.status.known import Known
 from webhook.status.progress import StepLine, run_kind, run_sentence, run_word, step_line, step_lines
 from webhook.status.waits import in_words, waiting
 
-SYMBOLS: Final = {"good": "✓", "bad": "✕", "busy": "↻", "needs": "!", "unknown": "?"}
-"""Those of the web pages (`exporter.serving.html`), which are not imported for this."""
-PENDING: Final = "○"
 LISTENS: Final = {
     "accepts": "accepts connections",
     "does not accept": "does not accept connections",
@@ -33,34 +28,6 @@ NOTES_SHOWN = 3
 _TROUBLE_FIRST = ("bad", "needs", "busy", "unknown", "good")
 _REACHED = {True: "good", False: "bad", None: "unknown"}
 _LABEL = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """`lead` is kept apart from the text: further lines of a long text begin below the text.
-
-    `tone` is empty, `strong` or `faint`. `share`: a bar of so much (0 to 1) stands before the text.
-    """
-
-    text: str
-    lead: str = ""
-    kind: str = ""
-    tone: str = ""
-    share: float | None = None
-    most: int = 3
-    """Rows that it may take; the rest is cut off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Lines that belong together. Where there is too little room, the highest `rank` goes first; 0 always stays.
-
-    `short` is what stays of it in any case.
-    """
-
-    rank: int
-    lines: tuple[Line, ...]
-    short: tuple[Line, ...] = ()
 
 
 def screen(sights: Sequence[Sight]) -> list[Section]:

@@ -9,7 +9,9 @@ from exporter.clock import utc
 from webhook.operator.checkup import Checkup
 from webhook.operator.report import would_do
 from webhook.operator.sight import Sight
+from webhook.record.journal import Run
 from webhook.record.public import public_run
+from webhook.requests.decision import Decision
 from webhook.status.headline import headline
 
 TEXT, JSON, YAML = FORMATS = ("text", "json", "yaml")
@@ -55,6 +57,12 @@ def public_sight(sight: Sight) -> dict[str, Any]:
         "run": None if known.run is None else public_run(known.run, evidence=False),
         "last_run": None if known.last_run is None else public_run(known.last_run, evidence=False),
     }
+
+
+def public_request(decision: Decision, run: Run | None) -> dict[str, Any]:
+    """What became of a person's request; `run` is null where it was refused or dropped."""
+    decided = {"kind": decision.kind, "reason": decision.reason, "text": decision.text}
+    return {"decision": decided, "run": None if run is None else public_run(run)}
 
 
 def public_checkup(checkup: Checkup) -> dict[str, Any]:

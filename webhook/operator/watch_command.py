@@ -13,9 +13,10 @@ from exporter.foundation.probe import dial_tcp
 from webhook.medic.wiring import store_for, writer_for
 from webhook.operator.command_context import CommandContext, ExitCode, mute, say
 from webhook.operator.layout import Row, rows
+from webhook.operator.lines import Line, Section
 from webhook.operator.lookout import Lookout
 from webhook.operator.news import News
-from webhook.operator.screen import Line, Section, screen
+from webhook.operator.screen import screen
 from webhook.operator.sight import Sight
 from webhook.operator.structured import TEXT, in_stream, public_sight
 from webhook.operator.terminal import draws_on
@@ -48,7 +49,8 @@ async def watch(command: CommandContext, foundations: Sequence[Foundation], *, o
 
 def _lookout(command: CommandContext, foundation: Foundation) -> Lookout:
     writer = writer_for(foundation, command.connections)
-    return Lookout(foundation, writer, store_for(foundation, writer), random=command.random, dial=dial_tcp)
+    store = store_for(foundation, writer)
+    return Lookout(foundation, writer, store, clock=command.clock, random=command.random, dial=dial_tcp)
 
 
 async def _log(look: Callable[[], Sequence[Sight]], ended: asyncio.Event, *, output: str) -> None:
