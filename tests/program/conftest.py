@@ -1,4 +1,4 @@
-"""A BBS that accepts, and a config whose API server refuses."""
+"""A BBS that accepts, certificates for one that speaks, and a config whose API server refuses."""
 
 import socket
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.bbs import Pki
 from tests.support.exporting import a_foundation, write
 
 
@@ -17,6 +18,11 @@ def listener() -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1000)
         yield listening.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture

@@ -1,15 +1,10 @@
 """A call of the BBS over TLS: what each end of it says of the BBS, and what it leaves of what the connect proved."""
 
 import asyncio
-import logging
-import shutil
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,26 +12,10 @@ from exporter.foundation.bbs_api import DOMAINS
 from exporter.foundation.call import Called, probe_and_call
 from exporter.foundation.view import CallResult, ProbeResult
 from sandbox.bbs import BbsApi
-from tests.support.bbs import Pki, accepting
-from tests.support.certificates import Authority
+from tests.support.bbs import LONG, Pki, accepting, called, outcome
 from tests.support.clocks import SetClock
 
-LONG = 60.0
-"""Seconds of a deadline that no test reaches."""
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
-async def called(pki: Pki, port: int, *, timeout: float = LONG, path: str | None = DOMAINS, **tls: Any) -> Called:
-    return await pki.caller(**tls)("127.0.0.1", port, path=path, timeout=timeout)
-
-
-def outcome(found: Called) -> tuple[ProbeResult, CallResult | None]:
-    return found.dial.result, found.result
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -141,50 +120,6 @@ async def test_where_nobody_accepts_nothing_is_said_of_answers(pki: Pki) -> None
     assert outcome(await called(pki, port)) == (ProbeResult.REFUSED, None)
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_certificate_that_the_bbs_refuses_proves_nothing_of_it(
-    pki: Pki, tmp_path: Path, version: ssl.TLSVersion
-) -> None:
-    cert, key = Authority(tmp_path, "another").issue("diego-medic")
-    context = pki.server_context(version=version)
-
-    def refuse(connection: socket.socket) -> None:  # asyncio's TLS would not say why
-        connection.setblocking(True)
-        with connection, suppress(OSError):
-            context.wrap_socket(connection, server_side=True)
-
-    async with accepting(lambda connection: asyncio.to_thread(refuse, connection)) as port:
-        found = await called(pki, port, cert=str(cert), key=str(key))
-
-    assert outcome(found) == (ProbeResult.TLS, CallResult.TLS)
-    assert "UNKNOWN_CA" in found.detail
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"server_name": "bbs.service.cf.internal"}, "Hostname mismatch"),
-        ({"server_name": "127.0.0.2"}, "IP address mismatch"),
-    ],
-)
-async def test_a_bbs_of_another_name_is_not_believed(pki: Pki, change: dict[str, Any], words: str) -> None:
-    """The control: at its address it is, which its certificate names as well."""
-    async with accepting(partial(BbsApi(pki.server_context()).serve, mute=False)) as port:
-        found = await called(pki, port, **change)
-        assert outcome(found) == (ProbeResult.TLS, CallResult.TLS)
-        assert words in found.detail
-        assert outcome(await called(pki, port, server_name="127.0.0.1")) == (ProbeResult.SUCCESS, CallResult.ANSWERED)
-
-
-async def test_a_bbs_of_another_authority_is_not_believed(pki: Pki, tmp_path: Path) -> None:
-    other = Authority(tmp_path, "another")
-    async with accepting(partial(BbsApi(pki.server_context()).serve, mute=False)) as port:
-        found = await called(pki, port, ca=str(other.certificate))
-
-    assert outcome(found) == (ProbeResult.TLS, CallResult.TLS)
-    assert found.detail.startswith("the BBS's certificate: ")
-
-
 def _answering(pki: Pki, answer: bytes) -> Callable[[socket.socket], Awaitable[None]]:
     context = pki.server_context()
 
@@ -285,42 +220,3 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LONG):
         while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
             await asyncio.sleep(0.01)
-
-
-async def test_certificates_are_read_again_when_they_change(
-    pki: Pki, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As Kubernetes replaces a mounted Secret: by a link to another folder. What cannot be used is said once."""
-    caplog.set_level(logging.INFO)
-    good, bad, mounted = tmp_path / "good", tmp_path / "bad", tmp_path / "data"
-    for folder in (good, bad):
-        folder.mkdir()
-        for source, name in zip((pki.authority.certificate, *pki.client), ("ca", "cert", "key"), strict=True):
-            shutil.copy(source, folder / name)
-    (bad / "cert").write_text("no certificate")
-
-    def mount(folder: Path) -> None:
-        (tmp_path / "new").symlink_to(folder)
-        (tmp_path / "new").replace(mounted)
-
-    def said() -> list[str]:
-        return [record.message for record in caplog.records if "certificates" in record.message]
-
-    mount(good)
-    caller = pki.caller(**{name: str(mounted / name) for name in ("ca", "cert", "key")})
-    async with accepting(partial(BbsApi(pki.server_context()).serve, mute=False)) as port:
-        ask = partial(caller, "127.0.0.1", port, path=DOMAINS, timeout=LONG)
-        assert outcome(await ask()) == (ProbeResult.SUCCESS, CallResult.ANSWERED)
-
-        mount(bad)
-        assert [outcome(await ask()) for _ in range(3)] == [(ProbeResult.SUCCESS, None)] * 3
-        assert said() == ["BBS is not called, its certificates cannot be used"]
-        assert "is not a certificate in PEM format" in vars(caplog.records[-1])["problem"]
-
-        (bad / "cert").unlink()
-        assert outcome(await ask()) == (ProbeResult.SUCCESS, None)
-        assert "cannot be read" in vars(caplog.records[-1])["problem"]
-
-        mount(good)
-        assert outcome(await ask()) == (ProbeResult.SUCCESS, CallResult.ANSWERED)
-        assert said()[-1] == "certificates for the BBS reloaded"

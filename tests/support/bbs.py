@@ -10,11 +10,15 @@ from typing import Any
 
 from exporter.config.check import validated
 from exporter.config.model import Foundation
-from exporter.foundation.call import BbsClient
+from exporter.foundation.bbs_api import DOMAINS
+from exporter.foundation.call import BbsClient, Called
+from exporter.foundation.view import CallResult, ProbeResult
 from tests.support.certificates import Authority
 
 NAME = "diego-api.cf.svc.cluster.local"
 """The name in the BBS's certificate."""
+LONG = 60.0
+"""Seconds of a deadline that no test reaches."""
 Serve = Callable[[socket.socket], Awaitable[None]]
 
 
@@ -75,3 +79,11 @@ async def accepting(serve: Serve) -> AsyncIterator[int]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(accepting, *tasks, return_exceptions=True)
+
+
+async def called(pki: Pki, port: int, *, timeout: float = LONG, path: str | None = DOMAINS, **tls: Any) -> Called:
+    return await pki.caller(**tls)("127.0.0.1", port, path=path, timeout=timeout)
+
+
+def outcome(found: Called) -> tuple[ProbeResult, CallResult | None]:
+    return found.dial.result, found.result

@@ -7,10 +7,14 @@ from random import Random
 from typing import Any
 
 from exporter.config.model import Foundation
+from exporter.foundation import assess
 from exporter.foundation.observer import Observer
 from tests.support.clocks import LoopClock
 from tests.support.foundations import Dials, foundation
 from tests.support.inprocess import InProcessWriter
+
+FIRST, SECOND = "10.0.0.1", "10.0.0.2"
+"""The addresses of the diego-api pods."""
 
 
 @asynccontextmanager
@@ -27,3 +31,12 @@ async def observing(
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def serving(observer: Observer) -> list[str]:
+    seen = assess.serving(observer.view, observer.foundation, now=LoopClock().now())
+    return [each.name for each in seen.pods]
+
+
+def leaders(observer: Observer) -> list[str]:
+    return [each.name for each in assess.leaders(observer.view, observer.foundation)]
