@@ -229,7 +229,7 @@ FAULTS = (
         text="the label is not updated any more",
         inject=_freeze,
         early=_UNLABELLED,
-        amid=_UNLABELLED | _RECOVERED,
+        amid=_UNLABELLED | _RECOVERED | {"failed bbs-serving"},  # its BBS listens, and no label leads to it
         late=_UNLABELLED | _RECOVERED,
         patience="40s",
     ),
