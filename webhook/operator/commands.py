@@ -7,6 +7,7 @@ from exporter.kubernetes.api import KubernetesError
 from webhook.operator.command_context import CommandContext, ExitCode, hint, say
 from webhook.operator.explain import explain_lines
 from webhook.operator.manifests import manifests
+from webhook.operator.next_step import after_error
 from webhook.operator.postmortem import postmortem
 from webhook.operator.run_report import history_lines, run_lines
 from webhook.operator.structured import TEXT, structured
@@ -24,7 +25,7 @@ async def history(command: CommandContext, foundations: Sequence[Foundation], *,
         try:
             found.append(await command.store(foundation).refresh())
         except (KubernetesError, JournalError) as error:
-            hint(f"diego-runbook: {foundation.name}: {error}")
+            _hint(foundation, error)
             code = ExitCode.UNKNOWN
     if output != TEXT:
         runs = sorted((run for each in found for run in each.runs), key=lambda run: run.started, reverse=True)
@@ -83,6 +84,7 @@ async def approve(command: CommandContext, config: Config, run_id: str) -> ExitC
         return _said(found[0], await interventions.approve(store, run_id, by=command.person, now=command.now()))
     except LookupError as error:
         hint(f"diego-runbook: {error.args[0]}")
+        hint(f"next: `diego-runbook show {run_id}` tells what became of it")
         return ExitCode.UNKNOWN
 
 
@@ -93,13 +95,19 @@ async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[F
         try:
             run = (await command.store(foundation).refresh()).find(run_id)
         except (KubernetesError, JournalError) as error:
-            hint(f"diego-runbook: {foundation.name}: {error}")
+            _hint(foundation, error)
             unreadable = True
             continue
         if run is not None:
             return foundation, run
     hint(f"diego-runbook: there is no run {run_id} on record")
+    hint("next: `diego-runbook history` lists the runs")
     return ExitCode.UNKNOWN if unreadable else ExitCode.USAGE
+
+
+def _hint(foundation: Foundation, error: KubernetesError | JournalError) -> None:
+    hint(f"diego-runbook: {foundation.name}: {error}")
+    hint(f"next: {after_error(error, foundation)}")
 
 
 def _said(foundation: Foundation, recorded: str) -> ExitCode:

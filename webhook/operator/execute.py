@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 from exporter.config.errors import ConfigError
 from exporter.config.load import load
@@ -12,7 +13,8 @@ from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import configure
 from webhook.operator import commands
 from webhook.operator.check_command import check
-from webhook.operator.command_context import CommandContext, ExitCode, mute
+from webhook.operator.command_context import CommandContext, ExitCode, hint, mute
+from webhook.operator.next_step import after_error
 from webhook.operator.run_command import run
 from webhook.operator.watch_command import watch
 from webhook.record.errors import JournalError
@@ -25,9 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
         sys.stdout.write(script(arguments.shell))
         return ExitCode.OK
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that has not all characters still gets what it can show
-            stream.reconfigure(errors="backslashreplace")
+    _accept_all_characters()
     flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
     configure(flags["log.level"], "logfmt")
     try:
@@ -35,6 +35,7 @@ def execute(arguments: argparse.Namespace) -> int:
         foundation = _foundation(arguments, config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
+        _hint_at_the_flag(arguments, flags["config.file"])
         return ExitCode.USAGE
     except LookupError as error:
         sys.stderr.write(f"diego-runbook: {error.args[0]}\n")
@@ -42,7 +43,10 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(_run(arguments, config, foundation))
     except (KubernetesError, JournalError) as error:
-        sys.stderr.write(f"diego-runbook: {error}\n")
+        hint(f"diego-runbook: {error}")
+        only = config.foundations[0] if len(config.foundations) == 1 else None
+        if (concerned := foundation or only) is not None:
+            hint(f"next: {after_error(error, concerned)}")
         return ExitCode.UNKNOWN
     except KeyboardInterrupt:
         sys.stderr.write("diego-runbook: interrupted; a run in progress stays in the journal and is resumed\n")
@@ -52,6 +56,18 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.command == "run":
             sys.stderr.write("diego-runbook: nobody reads the output; the run stays in the journal and is resumed\n")
         return 141
+
+
+def _accept_all_characters() -> None:
+    """A terminal that has not all of them gets what it can show, and escapes for the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _hint_at_the_flag(arguments: argparse.Namespace, file: str) -> None:
+    if "config.file" not in vars(arguments) and not Path(file).exists():
+        hint("next: name the config file with --config.file")
 
 
 def _foundation(arguments: argparse.Namespace, config: Config) -> Foundation | None:

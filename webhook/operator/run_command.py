@@ -18,6 +18,7 @@ from webhook.medic.wiring import medic_for, writer_for
 from webhook.operator.command_context import CommandContext, ExitCode, NoMeter, hint, say
 from webhook.operator.follow import Lines, Progress, follow
 from webhook.operator.lookout import Lookout
+from webhook.operator.next_step import after_refusal
 from webhook.operator.structured import TEXT, public_request, structured
 from webhook.operator.terminal import draws_on
 from webhook.record.errors import JournalError
@@ -57,7 +58,9 @@ async def run(command: CommandContext, foundation: Foundation, *, observe: bool,
     tell = say if output == TEXT else hint
     tell(f"{decision.kind}: {decision.text}")
     ended = None
-    if decision.kind is not DecisionKind.REFUSE:
+    if decision.kind is DecisionKind.REFUSE:
+        hint(f"next: {after_refusal(decision, foundation)}")
+    else:
         async with _progress(command, foundation, medic.store, output=output) as progress:
             ended = await _executed(medic, person, in_progress, progress)
             if ended is not None:

@@ -1,0 +1,34 @@
+"""What a person does next where a command could not do what it was asked to. Pure."""
+
+from exporter.config.model import Foundation
+from exporter.kubernetes.api import ApiError, KubernetesError
+from webhook.record.errors import ForeignJournalError, JournalError, JournalLostError
+from webhook.requests.decision import Decision, DecisionReason
+
+
+def after_error(error: KubernetesError | JournalError, foundation: Foundation) -> str:
+    """The foundation is the one that could not be read or written."""
+    name = foundation.name
+    if isinstance(error, JournalLostError):
+        return f"find out who removed or replaced the journal, then `diego-runbook reset {name}`"
+    if isinstance(error, ForeignJournalError):
+        return "two foundations share a StatefulSet: compare their config files"
+    if isinstance(error, ApiError) and error.status == 401:
+        return "log in to the cluster again, or look at the user in the kubeconfig"
+    if isinstance(error, ApiError) and error.status == 403:
+        return f"`diego-runbook check {name}` names the missing permission"
+    return f"does the cluster answer? kubectl get pod -n {foundation.namespace}"
+
+
+def after_refusal(decision: Decision, foundation: Foundation) -> str:
+    """`decision` refuses what a person requested."""
+    name = foundation.name
+    match decision.reason:
+        case DecisionReason.PAUSED:
+            return f"`diego-runbook resume {name}` when the work is done"
+        case DecisionReason.BREAKER_OPEN:
+            return f"`diego-runbook history {name}`: why did restarts not help? Then `diego-runbook reset {name}`"
+        case DecisionReason.COOLDOWN | DecisionReason.RETRY:
+            return f"wait until then; `diego-runbook watch {name}` shows whether it is needed"
+        case _:
+            return f"`diego-runbook watch {name}` shows what is in progress"
