@@ -237,10 +237,16 @@ async def told(box: Sandbox, reason: str) -> list[tuple[str, str, str]]:
 
 
 def assert_recovered(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
-    """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
-    assert sorted(map(str, deleted(box))) == sorted(before.values())
-    assert {each.uid for each in deletions(box)} == set(before.values())
-    assert not set(uids(box).values()) & set(before.values())
+    """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again.
+
+    On a slow machine the first new pod may serve before the next one is deleted: then that is rightly spared.
+    """
+    spared = {pod["uid"] for pod in journal(box)["runs"][-1]["pods"] if pod["state"] == "spared"}
+    restarted = set(before.values()) - spared
+    assert restarted
+    assert sorted(map(str, deleted(box))) == sorted(restarted)
+    assert {each.uid for each in deletions(box)} == restarted
+    assert set(uids(box).values()) & set(before.values()) == spared
     assert whole(box, active=active)
 
 

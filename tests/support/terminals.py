@@ -16,6 +16,8 @@ from tests.support.programs import DEADLINE, until
 
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _HOME = "\x1b[H"
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
+HIDE_CURSOR, SHOW_CURSOR, LEAVE_SCREEN = "\x1b[?25l", "\x1b[?25h", "\x1b[?1049l"
 CTRL_C, CTRL_Q, CTRL_S, CTRL_Z = b"\x03", b"\x11", b"\x13", b"\x1a"
 
 
@@ -26,6 +28,11 @@ class Terminal:
         self.process = process
         self.raw = ""
         self._master = master
+
+    @property
+    def as_it_was(self) -> bool:
+        """Whether the terminal has its cursor again."""
+        return self.raw.rfind(SHOW_CURSOR) > self.raw.rfind(HIDE_CURSOR)
 
     @property
     def text(self) -> str:
