@@ -31,6 +31,7 @@ from sandbox.cluster.switches import Switches, UnknownFaultError
 from sandbox.driver import Driver
 from sandbox.listeners import Listeners
 from sandbox.loopback import claim_addresses
+from sandbox.names import publish
 from sandbox.state import state
 
 API_PORT = 26443  # not 6443, which a real API server on this machine takes on every address
@@ -219,6 +220,15 @@ class Sandbox:
         """Writes a config into the sandbox's directory, which goes away with it."""
         path = self.directory / name
         path.write_text(yaml.safe_dump(self.config() if config is None else config, sort_keys=False))
+        return path
+
+    def publish_names(self, *, name: str = "names.json") -> Path:
+        """Writes the names that DNS has into the sandbox's directory, with their addresses, and keeps them up to date.
+
+        For a program that resolves names as one in the cluster does. The fault `dns-down` does not concern it.
+        """
+        path = self.directory / name
+        publish(self.cluster, path)
         return path
 
     def write_kubeconfig(self, *, token: str = TOKEN, user: str = USER, name: str = "kubeconfig") -> Path:

@@ -63,10 +63,22 @@ class Network:
         service = self._store.get(SERVICES, self._namespace, name)
         if service is None:
             return Outcome.NO_NAME
-        if service["spec"]["clusterIP"] != "None":
-            return str(service["spec"]["clusterIP"])
-        ready = ready_addresses(self._store.get(ENDPOINTS, self._namespace, name))
-        return self._rng.choice(ready) if ready else Outcome.NO_NAME
+        records = self._records(service)
+        if not records:
+            return Outcome.NO_NAME
+        return self._rng.choice(records) if _headless(service) else records[0]
+
+    def names(self) -> dict[str, list[str]]:
+        """The names that DNS has now, each with its addresses."""
+        zone = f"{self._namespace}.svc.cluster.local"
+        services = self._store.all(SERVICES, self._namespace)
+        return {f"{name_of(each)}.{zone}": records for each in services if (records := self._records(each))}
+
+    def _records(self, service: Obj) -> list[str]:
+        """Its addresses in DNS: a headless one has those of its ready pods, and without any it has no name."""
+        if _headless(service):
+            return ready_addresses(self._store.get(ENDPOINTS, self._namespace, name_of(service)))
+        return [str(service["spec"]["clusterIP"])]
 
     def _connect(self, address: str, port: int) -> Outcome:
         for service in self._store.all(SERVICES, self._namespace):
@@ -116,7 +128,11 @@ class Network:
             for item in service["spec"]["ports"]:
                 backends = self._backends(service, item["port"])
                 manners = {found.get(Socket(*backend)) for backend in backends} - {None}
-                if service["spec"]["clusterIP"] != "None" and manners:
+                if not _headless(service) and manners:
                     first: Manner = next(each for each in _OF_A_SERVICE if each in manners)
                     found[Socket(service["spec"]["clusterIP"], item["port"])] = first
         return found
+
+
+def _headless(service: Obj) -> bool:
+    return bool(service["spec"]["clusterIP"] == "None")

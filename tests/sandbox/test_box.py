@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,7 +10,7 @@ import aiohttp
 import pytest
 import yaml
 
-from sandbox.cluster.foundation import Timing
+from sandbox.cluster.foundation import Foundation, Timing
 from sandbox.cluster.switches import UnknownFaultError
 from sandbox.control import Control
 from sandbox.loopback import free_port
@@ -158,6 +159,25 @@ async def test_a_config_for_the_programs(box: Sandbox) -> None:
     assert named["staleness"] == "5s"
     written = yaml.safe_load(box.write_config(box.config(bbs={"interval": "1s"})).read_text())
     assert written["foundations"][0]["bbs"] == {"host": box.bbs_host, "port": 8889, "interval": "1s"}
+
+
+@pytest.mark.parametrize("headless", [True, False])
+async def test_names_are_published_as_they_come_and_go(headless: bool) -> None:
+    """A headless Service has a name only while a pod is behind it; another one, the control, always."""
+    async with Sandbox(timing=FAST, foundation=Foundation(headless=headless)) as box:
+
+        def endpoints() -> list[str]:
+            return list(box.state()["service"]["endpoints"])
+
+        async def nobody_leads() -> bool:
+            return not endpoints()
+
+        addresses = endpoints() if headless else [box.bbs_host]
+        path = box.publish_names()
+        assert json.loads(path.read_text()) == {box.bbs_name: addresses}
+        box.fault("locket-db-down")
+        await until(nobody_leads)
+        assert json.loads(path.read_text()) == ({} if headless else {box.bbs_name: addresses})
 
 
 async def test_unknown_faults_are_refused(box: Sandbox) -> None:

@@ -22,24 +22,31 @@ _WORST_FIRST = (ExitCode.FAILED, ExitCode.UNKNOWN, ExitCode.DEGRADED, ExitCode.O
 
 
 async def check(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
-    """Diagnoses without changing anything, all foundations at once. The exit code is the worst of theirs."""
+    """Diagnoses without changing anything, all foundations at once. The exit code is the worst of theirs.
+
+    Where nothing is drawn, a report is printed as soon as it is there: an API server that hangs withholds no other.
+    """
+    plain = output == TEXT and not draws_on(sys.stdout)
+    printed = 0
     async with _showing(command, foundations) as progress:
 
         async def examine(foundation: Foundation) -> Checkup:
+            nonlocal printed
             context, store = command.run_context(foundation), command.store(foundation)
             found = await checkup.check(context, store=store, progress=lambda: progress.unreachable(foundation))
             progress.done(found)
+            if plain:
+                say("\n".join([""] * (printed > 0) + checkup_lines(found)))
+                printed += 1
             return found
 
         found = await asyncio.gather(*map(examine, foundations))
     if output != TEXT:
         say(structured({"foundations": [public_checkup(each) for each in found]}, output))
-    elif draws_on(sys.stdout):
+    elif not plain:
         _print(drawn(found))
-    else:
-        say("\n\n".join("\n".join(checkup_lines(each)) for each in found))
-        if len(found) > 1:
-            say("\n" + "\n".join(checkup_summary(found)))
+    elif len(found) > 1:
+        say("\n" + "\n".join(checkup_summary(found)))
     return min((each.exit_code for each in found), key=_WORST_FIRST.index)
 
 

@@ -1,5 +1,6 @@
 """The smaller commands of `diego-runbook`. Each returns its exit code and prints its result to standard output."""
 
+import asyncio
 from collections.abc import Sequence
 
 from exporter.config.model import Config, Foundation
@@ -19,14 +20,9 @@ from webhook.record.public import public_run
 
 async def history(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
     """The runs on record, newest first, and what was decided without one."""
-    found: list[Journal] = []
-    code = ExitCode.OK
-    for foundation in foundations:
-        try:
-            found.append(await command.store(foundation).refresh())
-        except (KubernetesError, JournalError) as error:
-            _hint(foundation, error)
-            code = ExitCode.UNKNOWN
+    read = await asyncio.gather(*(_journal(command, foundation) for foundation in foundations))
+    found = [each for each in read if each is not None]
+    code = ExitCode.OK if len(found) == len(read) else ExitCode.UNKNOWN
     if output != TEXT:
         runs = sorted((run for each in found for run in each.runs), key=lambda run: run.started, reverse=True)
         notes = {each.foundation: each.notes[::-1] for each in found}
@@ -89,25 +85,37 @@ async def approve(command: CommandContext, config: Config, run_id: str) -> ExitC
 
 
 async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[Foundation, Run] | ExitCode:
-    """The run with its foundation. Foundations that cannot be read hide no run of the others."""
+    """The run with its foundation. Foundations that cannot be read hide no run of the others, and delay none."""
+
+    async def look(foundation: Foundation) -> tuple[Foundation, Journal | None]:
+        return foundation, await _journal(command, foundation)
+
+    looking = [asyncio.create_task(look(foundation)) for foundation in config.foundations]
     unreadable = False
-    for foundation in config.foundations:
-        try:
-            run = (await command.store(foundation).refresh()).find(run_id)
-        except (KubernetesError, JournalError) as error:
-            _hint(foundation, error)
-            unreadable = True
-            continue
-        if run is not None:
-            return foundation, run
+    try:
+        for each in asyncio.as_completed(looking):
+            foundation, journal = await each
+            run = journal.find(run_id) if journal is not None else None
+            if run is not None:
+                return foundation, run
+            unreadable |= journal is None
+    finally:
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
     hint(f"diego-runbook: there is no run {run_id} on record")
     hint("next: `diego-runbook history` lists the runs")
     return ExitCode.UNKNOWN if unreadable else ExitCode.USAGE
 
 
-def _hint(foundation: Foundation, error: KubernetesError | JournalError) -> None:
-    hint(f"diego-runbook: {foundation.name}: {error}")
-    hint(f"next: {after_error(error, foundation)}")
+async def _journal(command: CommandContext, foundation: Foundation) -> Journal | None:
+    """What is on record; None where it cannot be read, which is said."""
+    try:
+        return await command.store(foundation).refresh()
+    except (KubernetesError, JournalError) as error:
+        hint(f"diego-runbook: {foundation.name}: {error}")
+        hint(f"next: {after_error(error, foundation)}")
+        return None
 
 
 def _said(foundation: Foundation, recorded: str) -> ExitCode:
