@@ -178,7 +178,10 @@ async def finalizers(cf: Cf, pod: str, names: list[str]) -> None:
 _RECOVERED, _SPARED = frozenset({"recovered"}), frozenset({"not-needed", "recovered"})
 _UNLABELLED = frozenset({"failed no-active-label", "failed not-ready"})
 _STUCK = frozenset({"failed still-terminating", "failed not-ready"})
-_ASK_AGAIN = frozenset({"unproven api-unreachable", "unproven exec-failed", "unproven deadline"})
+# After an API server that was away Kubernetes takes all pods for unready, until it has judged the node again.
+_ASK_AGAIN = frozenset(
+    {"unproven api-unreachable", "unproven exec-failed", "unproven deadline", "unproven cloud-controller-down"}
+)
 FAULTS = (
     Fault(key="none", text="nothing else", inject=_nothing),
     Fault(

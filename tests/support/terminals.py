@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -119,4 +120,5 @@ async def in_terminal(
 def _takes_the_terminal() -> None:
     """A session of its own, with the terminal as the one that its signals come from."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell starts a background job with SIGINT ignored
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,12 +1,12 @@
 """The permissions that the runbook needs in a foundation's namespace, and which of them are missing."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.config.model import Foundation
 from exporter.config.names import component_names
 from exporter.foundation.view import FoundationView
+from exporter.tasks import together
 from webhook.record.store import journal_name
 from webhook.runbook.cloud_controller import to_ask
 from webhook.writer import Writer
@@ -62,10 +62,9 @@ def needed_now(foundation: Foundation, view: FoundationView | None) -> tuple[Per
 async def missing(writer: Writer, foundation: Foundation, view: FoundationView | None) -> tuple[Permission, ...]:
     """Asks the API server about each. Raises KubernetesError."""
     rules = needed_now(foundation, view)
-    allowed = await asyncio.gather(
-        *(
-            writer.allowed(rule.verb, rule.group, rule.resource, subresource=rule.subresource, name=rule.name)
+    async with together() as start:
+        asked = [
+            start(writer.allowed(rule.verb, rule.group, rule.resource, subresource=rule.subresource, name=rule.name))
             for rule in rules
-        )
-    )
-    return tuple(rule for rule, granted in zip(rules, allowed, strict=True) if not granted)
+        ]
+    return tuple(rule for rule, allowed in zip(rules, asked, strict=True) if not allowed.result())
