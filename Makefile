@@ -11,7 +11,7 @@ CONSTRAINTS := $(CONSTRAINTS.$(RESOLUTION))
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
 # Most tests wait for programs and clocks, so there are more workers than cores.
-WORKERS ?= $(shell expr 3 \* $$(nproc))
+WORKERS ?= $(shell expr 4 \* $$(nproc))
 PYTEST := $(BIN)/pytest
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 
@@ -44,7 +44,7 @@ demo: install
 	$(BIN)/diego-sandbox --once
 
 test: install
-	$(PYTEST) $(PARALLEL) -m 'not cluster' $(ARGS)
+	$(PYTEST) $(PARALLEL) -m 'not cluster' --ignore tests/simulation $(ARGS)
 
 # Pure tests only: no process, no socket.
 test-fast: install
@@ -111,10 +111,12 @@ SEEDS ?= 0-999
 simulate: install
 	$(BIN)/python -W ignore -m sandbox.simulation --seeds $(SEEDS) --processes $$(nproc) $(ARGS)
 
-# Within three minutes on two cores: random incidents, and every fault at every choice point of the reference incident.
+# Within three minutes on two cores: random incidents, every fault at every choice point of the reference incident, and
+# whether the judges can fail.
 simulate-ci: install
 	$(BIN)/python -W ignore -m sandbox.simulation --seeds 0-3999 --processes $$(nproc)
 	$(BIN)/python -W ignore -m sandbox.simulation --single --processes $$(nproc)
+	$(PYTEST) --numprocesses auto --quiet tests/simulation
 
 # The fuzz tests with many examples, by chance and not always the same as in `make test`; a failure prints its seed.
 EXAMPLES ?= 10000

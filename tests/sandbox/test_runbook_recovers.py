@@ -1,6 +1,6 @@
 """The foundation recovers: what is deleted, what is written, and what is reported."""
 
-from sandbox.cluster.foundation import ActiveLabel, Foundation
+from sandbox.cluster.foundation import Foundation
 from tests.support.incidents import (
     BOOKS,
     COURTESY,
@@ -126,20 +126,6 @@ async def test_one_pod_after_another() -> None:
         assert (await webhook.ended())["outcome"] == "recovered"
         assert len(before) == 3
         assert_recovered(box, before)
-
-
-async def test_kubecf() -> None:
-    """A headless Service, which has no name while nobody is active, and a label that passive pods don't have."""
-    label = ActiveLabel(key="quarks.cloudfoundry.org/pod-active", active="active", passive=None)
-    foundation = Foundation(headless=True, active_label=label)
-    async with incident(foundation, active=label.active, by_name=True, profile="kubecf") as (box, webhook, before):
-        await fire(webhook)
-
-        run = await webhook.ended()
-        assert run["outcome"] == "recovered"
-        (confirmed,) = [step["detail"] for step in run["steps"] if step["name"] == "confirm-unreachable"]
-        assert "Name or service not known" in confirmed
-        assert_recovered(box, before, active=label.active)
 
 
 BEFORE_2_0 = Foundation(locket="diego-locket")
