@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Protocol
 
 from exporter.clock import Clock
@@ -147,17 +147,14 @@ def _close(attempt: "asyncio.Future[tuple[DialResult, socket.socket | None]]") -
 
 async def _connect(address: _Address, deadline: float) -> tuple[DialResult, socket.socket | None]:
     loop = asyncio.get_running_loop()
-    connection = None
     try:
-        connection = socket.socket(address.family, socket.SOCK_STREAM)
-        connection.setblocking(False)
-        async with asyncio.timeout_at(deadline):
-            await loop.sock_connect(connection, address.sockaddr)
-    except BaseException as error:
-        if connection is not None:
-            connection.close()
-        if not isinstance(error, OSError):
-            raise
+        with ExitStack() as unless_connected:
+            connection = unless_connected.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
+            connection.setblocking(False)
+            async with asyncio.timeout_at(deadline):
+                await loop.sock_connect(connection, address.sockaddr)
+            unless_connected.pop_all()
+    except OSError as error:
         return _failed(address, error, late=loop.time() - deadline), None
     return DialResult(ProbeResult.SUCCESS, f"{address}: connected"), connection
 

@@ -87,7 +87,7 @@ async def _play(cell: Cell, cf: Cf, started: float) -> Result:
             holder.kill()
         try:
             await fault.inject(scene)
-        except BaseException as error:
+        except BaseException as error:  # whatever it is: who waits for the fault must not wait for ever
             struck.set_exception(error)
             raise
         struck.set_result(scene)
