@@ -234,8 +234,12 @@ class Kubelet:
             self._start(running)
 
     def restart_container(self, running: Running, container: str) -> None:
-        """The container's process dies and is started again in place, in the same pod."""
-        if running.lost:
+        """The container's process dies and is started again in place, in the same pod; not where the pod terminates."""
+        pod = self._current(running.uid, running.namespace, running.name)
+        if running.phase != "running" or pod is None:
+            return
+        if is_terminating(pod):
+            self._end_processes(running.uid)
             return
         running.restarts[container] += 1
         running.ready[container] = container != running.probed

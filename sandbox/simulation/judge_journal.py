@@ -33,23 +33,23 @@ def _between(moments: list[float], first: float, last: float) -> bool:
 def _epochs(history: History) -> Iterator[str]:
     epoch = 0
     for each in history.written:
-        if each.journal.epoch < epoch and not _stray(each, history):
+        if each.journal.epoch < epoch and not _stray(each):
             yield f"the epoch went back from {epoch} to {each.journal.epoch} at {each.at:.3f}"
         epoch = max(epoch, each.journal.epoch)
         if sum(run.outcome is None for run in each.journal.runs) > 1:
             yield f"two runs are open at {each.at:.3f}"
 
 
-def _stray(written: Written, history: History) -> bool:
-    """Whether it is a first journal that was on its way while the journal was lost: nobody may go on with it."""
-    return written.created and any(written.sent <= at <= written.at for at in history.lost)
+def _stray(written: Written) -> bool:
+    """Whether it is a first journal, by a process whose look at the cluster may be old: nobody may go on with it."""
+    return written.created and not written.journal.runs
 
 
 def _lost(history: History) -> Iterator[str]:
     """After the journal was lost nobody writes to another one, before a person has reset it."""
     for each in history.written:
         lost = [at for at in history.lost if at < each.at]
-        if lost and not _stray(each, history) and not _between(history.reset, lost[-1], each.at):
+        if lost and not _stray(each) and not _between(history.reset, lost[-1], each.at):
             yield f"{each.by} wrote to another journal at {each.at:.3f}; the journal was lost at {lost[-1]:.3f}"
 
 

@@ -119,6 +119,20 @@ def test_a_crash_unwedges_a_bbs(box: Box) -> None:
     assert box.serving() == ["diego-api-1"]
 
 
+def test_a_container_that_crashes_in_a_terminating_pod_is_not_restarted(box: Box) -> None:
+    """Nor in one whose processes have ended already: the lock goes to a pod that stays."""
+    for moment in (0.1, 1.0, 2.0, 5.0):
+        (active,) = box.active()
+        uid = box.uids()[active]
+        box.delete(active)
+        box.after(moment)
+        box.fault("crash", active)
+        box.after(60)
+        assert box.uids()[active] != uid
+        assert box.nc().code == 0
+        assert len(box.serving()) == 1
+
+
 def test_a_pod_that_is_never_ready(box: Box) -> None:
     box.fault("never-ready", "diego-api-0")
     box.delete("diego-api-0")

@@ -8,6 +8,7 @@ from tests.support.inprocess import JOURNAL, InProcessWriter, Shelf
 from tests.support.stores import a_store, nothing, noting, texts
 from webhook.record.errors import ForeignJournalError, JournalLostError
 from webhook.record.journal import Journal
+from webhook.record.lease import JOURNAL_UID
 from webhook.record.store import Store
 from webhook.writer import LeaseSpec
 
@@ -113,6 +114,30 @@ async def test_a_journal_that_another_process_begins_in_the_same_moment_is_not_l
     await store.update(noting("an alert"))
 
     assert (texts(cluster.journal()), cluster.journal().epoch) == (["an alert"], 1)
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_a_journal_that_was_there_and_lost_while_this_process_created_one(
+    store: Store, writer: InProcessWriter, cluster: Shelf, remembers: bool
+) -> None:
+    """The look at the Lease is old by then: who created a journal asks again which one the Lease remembers."""
+
+    def another_came_and_went(request: Request) -> None:
+        if request.call == "create configmaps":
+            annotations = {JOURNAL_UID: "of a journal that is gone"} if remembers else {}
+            spec = {"holderIdentity": "b", "leaseTransitions": 1}
+            cluster.put("leases", metadata={"name": JOURNAL, "annotations": annotations}, spec=spec)
+
+    writer.mishap = another_came_and_went
+
+    if remembers:
+        with pytest.raises(JournalLostError, match="the Lease remembers another one"):
+            await store.update(noting("an alert"))
+        with pytest.raises(JournalLostError, match="the Lease remembers another one"):
+            await store.update(noting("the same alert again"))
+    else:
+        await store.update(noting("an alert"))
+        assert texts(cluster.journal()) == ["an alert"]
 
 
 async def test_a_journal_that_comes_back_is_used_again(store: Store, cluster: Shelf) -> None:

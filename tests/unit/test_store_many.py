@@ -96,7 +96,7 @@ async def test_a_caller_who_gives_up_when_it_took_effect_leaves_no_double(
     first = asyncio.create_task(store.update(noting("first")))
     await asyncio.sleep(0.1)
     batch = [asyncio.create_task(store.update(lambda journal: (with_epoch(journal, 9), "done"))) for _ in range(3)]
-    await asyncio.sleep(5)  # on its way back: the Lease is read before a journal is created
+    await asyncio.sleep(7)  # on its way back: the Lease is read before and after a journal is created
 
     assert cluster.journal().epoch == 9
     batch[0].cancel()

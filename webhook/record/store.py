@@ -221,7 +221,8 @@ class Store:
             if await self._was_there():
                 raise JournalLostError(f"ConfigMap {self.name} was there and is missing")
             written = await self._writer.create_config_map(self.name, data)
-            self._uid = written.metadata.uid
+            # Since the Lease was asked for, another process may have created both, and a person deleted the journal.
+            await self._recognize(written)
         self._metadata = written.metadata
         self._known = True
         self._seen(self._decode_text(text))  # what was trimmed is gone here as well
