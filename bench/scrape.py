@@ -1,7 +1,7 @@
 """A scrape of one foundation beside a TCP probe of blackbox_exporter: as Prometheus asks, on connections that are kept.
 
 Three ways: one after the other; with a probe of each address before every scrape, so that no answer is the one before;
-and one every 15 s with probes every 10 s, which is what Prometheus does.
+and one every 15 s with probes every 10 s, which is what Prometheus does, beside the floor of aiohttp as well.
 """
 
 import os
@@ -10,8 +10,9 @@ import time
 
 from bench.cluster import cluster
 from bench.exposed import complete
+from bench.floor import floor
 from bench.http import PROMETHEUS, Client
-from bench.measure import Row, Times, against, table
+from bench.measure import Row, Times, against, milliseconds, table
 from bench.programs import blackbox, exporter, until
 from bench.stock import address
 
@@ -40,27 +41,32 @@ def measure(*, blocks: int = 10, changed: int = 100, slow: int = 20) -> list[Row
                 rows += _rows(name, "one after the other", Times(own), Times(others))
                 per_second = len(own) / sum(own), len(others) / sum(others)
                 rows.append(_throughput(name, *per_second))
-                rows += _rows(name, "all changed before", *_paced(ours, scrape, theirs, probe, changed, every=1.5))
+                own, others = _paced([(ours, scrape), (theirs, probe)], changed, every=1.5)
+                rows += _rows(name, "all changed before", own, others)
         with exporter(kubernetes.config()) as program:
             until(lambda: complete(program.port, 1), what="the foundation is known")
-            with Client(program.port) as ours, Client(peer.port) as theirs:
-                rows += _rows(name, "every 15 s", *_paced(ours, scrape, theirs, probe, slow, every=15.0))
+            with Client(program.port) as ours, Client(peer.port) as theirs, floor(ours.send(scrape).content) as aiohttp:
+                with Client(aiohttp.port) as least:
+                    sides = [(ours, scrape), (theirs, probe), (least, scrape)]
+                    own, others, floors = _paced(sides, slow, every=15.0)
+                rows += _rows(name, "every 15 s", own, others)
+                mine, its = milliseconds(own.p50), milliseconds(floors.p50)
+                rows.append(
+                    Row(name, "p50, every 15 s, beside aiohttp with a constant answer", mine, its, own.p50 / floors.p50)
+                )
     return rows
 
 
-def _paced(
-    ours: Client, scrape: bytes, theirs: Client, probe: bytes, count: int, *, every: float
-) -> tuple[Times, Times]:
-    """Both once in a while, each first in every other round."""
-    own: list[float] = []
-    others: list[float] = []
-    sides = [(ours, scrape, own), (theirs, probe, others)]
-    for _ in range(count):
-        for client, request, times in sides:
-            time.sleep(every / 2)
+def _paced(sides: list[tuple[Client, bytes]], count: int, *, every: float) -> list[Times]:
+    """Each of them once in `every` seconds, and no two at once; the first two do not count: they show the interval."""
+    found: list[list[float]] = [[] for _ in sides]
+    due = time.monotonic()
+    for _ in range(2 + count):
+        for (client, request), times in zip(sides, found, strict=True):
+            due += every / len(sides)
+            time.sleep(max(0.0, due - time.monotonic()))
             times.append(client.timed(request))
-        sides.reverse()
-    return Times(own), Times(others)
+    return [Times(times[2:]) for times in found]
 
 
 def _rows(name: str, how: str, ours: Times, theirs: Times) -> list[Row]:
