@@ -20,41 +20,48 @@ BLOCK = 200
 """Requests of one side before the other has its turn."""
 
 
+NAME = "scrape, one foundation"
+
+
 def measure(*, blocks: int = 10, changed: int = 100, slow: int = 20) -> list[Row]:
-    name = "scrape, one foundation"
     with cluster(1) as kubernetes, blackbox() as peer:
-        target = f"/probe?module=tcp&target={address(0, 1)}:{kubernetes.bbs_port}"
-        rows = []
+        path = f"/probe?module=tcp&target={address(0, 1)}:{kubernetes.bbs_port}"
         with exporter(kubernetes.config(interval="1s")) as program:
             until(lambda: complete(program.port, 1), what="the foundation is known")
             with Client(program.port) as ours, Client(peer.port) as theirs:
                 scrape = ours.request("/metrics", headers=PROMETHEUS)
-                probe = theirs.request(target, headers=PROMETHEUS)
-                for client, request in ((ours, scrape), (theirs, probe)):
-                    for _ in range(BLOCK):  # both are warm then
-                        client.timed(request)
-                own: list[float] = []
-                others: list[float] = []
-                for _ in range(blocks):
-                    own += [ours.timed(scrape) for _ in range(BLOCK)]
-                    others += [theirs.timed(probe) for _ in range(BLOCK)]
-                rows += _rows(name, "one after the other", Times(own), Times(others))
-                per_second = len(own) / sum(own), len(others) / sum(others)
-                rows.append(_throughput(name, *per_second))
+                probe = theirs.request(path, headers=PROMETHEUS)
+                rows = _at_once(ours, scrape, theirs, probe, blocks)
                 own, others = _paced([(ours, scrape), (theirs, probe)], changed, every=1.5)
-                rows += _rows(name, "all changed before", own, others)
+                rows += _rows("all changed before", own, others)
         with exporter(kubernetes.config()) as program:
             until(lambda: complete(program.port, 1), what="the foundation is known")
-            with Client(program.port) as ours, Client(peer.port) as theirs, floor(ours.send(scrape).content) as aiohttp:
-                with Client(aiohttp.port) as least:
-                    sides = [(ours, scrape), (theirs, probe), (least, scrape)]
-                    own, others, floors = _paced(sides, slow, every=15.0)
-                rows += _rows(name, "every 15 s", own, others)
-                mine, its = milliseconds(own.p50), milliseconds(floors.p50)
-                rows.append(
-                    Row(name, "p50, every 15 s, beside aiohttp with a constant answer", mine, its, own.p50 / floors.p50)
-                )
+            with (
+                Client(program.port) as ours,
+                Client(peer.port) as theirs,
+                floor(ours.send(scrape).content) as aiohttp,
+                Client(aiohttp.port) as least,
+            ):
+                sides = [(ours, scrape), (theirs, probe), (least, scrape)]
+                own, others, constant = _paced(sides, slow, every=15.0)
+        rows += _rows("every 15 s", own, others)
+        how = "p50, every 15 s, beside aiohttp with a constant answer"
+        rows.append(Row(NAME, how, milliseconds(own.p50), milliseconds(constant.p50), ratio=own.p50 / constant.p50))
     return rows
+
+
+def _at_once(ours: Client, scrape: bytes, theirs: Client, probe: bytes, blocks: int) -> list[Row]:
+    """One request after the other."""
+    for client, request in ((ours, scrape), (theirs, probe)):
+        for _ in range(BLOCK):  # both are warm then
+            client.timed(request)
+    own: list[float] = []
+    others: list[float] = []
+    for _ in range(blocks):
+        own += [ours.timed(scrape) for _ in range(BLOCK)]
+        others += [theirs.timed(probe) for _ in range(BLOCK)]
+    throughput = _throughput(len(own) / sum(own), len(others) / sum(others))
+    return [*_rows("one after the other", Times(own), Times(others)), throughput]
 
 
 def _paced(sides: list[tuple[Client, bytes]], count: int, *, every: float) -> list[Times]:
@@ -69,16 +76,16 @@ def _paced(sides: list[tuple[Client, bytes]], count: int, *, every: float) -> li
     return [Times(times[2:]) for times in found]
 
 
-def _rows(name: str, how: str, ours: Times, theirs: Times) -> list[Row]:
+def _rows(how: str, ours: Times, theirs: Times) -> list[Row]:
     return [
-        against(name, f"p50, {how}", ours.p50, theirs.p50, at_most=0.3),
-        against(name, f"p99, {how}", ours.p99, theirs.p99, at_most=0.3),
+        against(NAME, f"p50, {how}", ours.p50, theirs.p50, at_most=0.3),
+        against(NAME, f"p99, {how}", ours.p99, theirs.p99, at_most=0.3),
     ]
 
 
-def _throughput(name: str, ours: float, theirs: float) -> Row:
+def _throughput(ours: float, theirs: float) -> Row:
     ratio = ours / theirs
-    return Row(name, "a second", f"{ours:,.0f}", f"{theirs:,.0f}", ratio, "≥ 3 ×", reached=ratio >= 3)
+    return Row(NAME, "a second", f"{ours:,.0f}", f"{theirs:,.0f}", ratio, "≥ 3 ×", reached=ratio >= 3)
 
 
 if __name__ == "__main__":

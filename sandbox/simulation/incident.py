@@ -22,7 +22,7 @@ REST, FORBIDDEN_REST = 6.0, 39.0
 """Seconds without anything under way after which the storm is over."""
 BOUND = 400.0
 """Seconds after the storm, and after the last process went on, within which a foundation that stays broken must be
-repaired: lease, alerting with its `resolved` window, retry, cooldown, a run."""
+repaired: lease, alerting with its `resolved` window, retry, cooldown, a run. A run must end as soon after its begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +153,13 @@ class Incident:
             await asyncio.sleep(STEP)
             if stage.disturbed():
                 deadline = stage.loop.now + BOUND
+            elif (begun := stage.begun()) is not None:
+                deadline = max(deadline, begun + BOUND)  # a run that has just begun is judged when it had its time
             fine = not stage.under_way() and (stage.reachable() or stage.forbidden())
             quiet = quiet + STEP if fine else 0.0
         journal, reachable = stage.journal, stage.reachable()
         if journal is not None and journal.open_run is not None and not stage.lost:
-            problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of calm")
+            problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of its begin and of calm")
         if not reachable and not stage.forbidden() and not stage.misled():
             problems.append(f"the foundation is still broken after {BOUND:g} s of calm, and nothing forbids a run")
         last = journal.runs[-1] if journal is not None and journal.runs else None
