@@ -130,7 +130,7 @@ class _Exchange:
         except TimeoutError:
             return self._silence(left, late=loop.time() - deadline, patience=patience)
         except Exception as error:  # noqa: BLE001 - whatever it is must not cost what the connect has proved
-            return _broken(error)
+            return _broken(error, secured=self.secured)
         else:
             await self._close()
             return answer
@@ -167,8 +167,13 @@ class _Exchange:
                     await self._writer.wait_closed()
 
 
-def _broken(error: Exception) -> tuple[CallResult, str]:
-    """What an error says: TLS does not fit, nobody answers, this is no BBS, or (a defect of ours) nothing."""
+def _broken(error: Exception, *, secured: bool) -> tuple[CallResult, str]:
+    """What an error says: TLS does not fit, nobody answers, this is no BBS, or (a defect of ours) nothing.
+
+    In TLS 1.3 a server reads the client's certificate after the handshake (RFC 8446, section 4.4). One that refuses it
+    and leaves the request unread resets the connection, and the reset can overtake the alert that says why. So a reset
+    after the handshake proves nothing.
+    """
     match error:
         case ssl.SSLCertVerificationError():
             return CallResult.TLS, f"the BBS's certificate: {error.verify_message}"
@@ -176,6 +181,8 @@ def _broken(error: Exception) -> tuple[CallResult, str]:
             return CallResult.CLOSED, "the connection was closed without an answer"
         case ssl.SSLError():
             return CallResult.TLS, f"TLS failed: {error.reason or error}"
+        case ConnectionResetError() | BrokenPipeError() if secured:
+            return CallResult.ERROR, "the connection was reset after TLS: the BBS may refuse the certificate"
         case OSError():
             return CallResult.CLOSED, f"the connection broke: {error.strerror or error}"
         case ValueError() | asyncio.LimitOverrunError():

@@ -42,6 +42,23 @@ async def test_a_certificate_that_the_bbs_refuses_proves_nothing_of_it(
     assert "UNKNOWN_CA" in found.detail
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_refusal_that_a_reset_overtakes_proves_nothing_either(pki: Pki, version: ssl.TLSVersion) -> None:
+    """The server accepts TLS, and resets the connection with the request unread: nobody can say why."""
+    context = pki.server_context(version=version)
+
+    def refuse(connection: socket.socket) -> None:
+        connection.setblocking(True)
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    async with accepting(lambda connection: asyncio.to_thread(refuse, connection)) as port:
+        found = await called(pki, port)
+
+    assert outcome(found) == (ProbeResult.SUCCESS, CallResult.ERROR)
+    assert "may refuse the certificate" in found.detail
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
