@@ -29,8 +29,9 @@ class Exporter:
 
     def __init__(self, start: program.Start) -> None:
         self._connections = Connections()
+        self._shard = start.options.shard
         self._fleet = Fleet(
-            start.config,
+            self._shard.part(start.config),
             connect=self._connect,
             clock=start.clock,
             random=Random(),  # noqa: S311 - jitter
@@ -51,6 +52,7 @@ class Exporter:
         return respond(render((look, str(observer.error or "")) for look, observer in rows))
 
     def apply(self, config: Config) -> None:
+        config = self._shard.part(config)
         self._fleet.apply(config)
         self._connections.retain((each.kubeconfig, each.context) for each in config.foundations)
 
@@ -62,7 +64,9 @@ class Exporter:
 
     def _connect(self, foundation: Foundation, observe: OnRequest) -> ApiReader:
         connection = self._connections.connection(kubeconfig=foundation.kubeconfig, context=foundation.context)
-        return ApiReader(HttpTransport(connection), namespace=foundation.namespace, observe=observe)
+        return ApiReader(
+            HttpTransport(connection, gate=connection.gate), namespace=foundation.namespace, observe=observe
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Monitor the Diego BBS of Cloud Foundry on Kubernetes and export Prometheus metrics.",
         listen=":10889",
         build=Exporter,
+        sharded=True,
     )
 
 

@@ -16,6 +16,9 @@ TIMEOUT = 10.0
 RENEWAL = 30.0
 """Seconds between two attempts to read the credentials again: a token that stays wrong is not read at each request."""
 
+AT_ONCE = 100
+"""Lists, and watches being opened, at one API server at once: a thousand foundations that start do not storm it."""
+
 LINGER = 15.0
 """Seconds for which a connection that no foundation uses any more stays open: a medic gives its lease back on it."""
 
@@ -51,6 +54,8 @@ class Connection:
     """
 
     def __init__(self, *, kubeconfig: str | None = None, context: str | None = None) -> None:
+        self.gate = asyncio.Semaphore(AT_ONCE)
+        """For who wants no more than `AT_ONCE` requests under way; to wait for it is part of a request's deadline."""
         self._kubeconfig = kubeconfig
         self._context = context
         self._account: Account | None = None

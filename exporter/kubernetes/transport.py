@@ -5,7 +5,7 @@ no other method than GET; the one that has is `webhook.transport`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -55,19 +55,24 @@ class ReadTransport(Protocol):
 
 
 class HttpTransport:
-    """`ReadTransport` on a connection to an API server."""
+    """`ReadTransport` on a connection to an API server.
 
-    def __init__(self, connection: Connection) -> None:
+    `gate` is what a GET waits for, up to its whole answer, and a watch until it is open.
+    """
+
+    def __init__(self, connection: Connection, *, gate: AbstractAsyncContextManager[object] | None = None) -> None:
         self._connection = connection
+        self._gate = gate or nullcontext()
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
         with reaching():
-            async with await self._get(path, query) as response:
+            async with self._gate, await self._get(path, query) as response:
                 return await whole(response)
 
     async def stream(self, path: str, query: Mapping[str, str]) -> Stream:
         with reaching():
-            return _HttpStream(await self._get(path, query))
+            async with self._gate:
+                return _HttpStream(await self._get(path, query))
 
     async def _get(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientResponse:
         async def ask(login: Login) -> aiohttp.ClientResponse:

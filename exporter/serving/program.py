@@ -15,15 +15,17 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from typing import TypeVar
 
 from exporter.clock import Clock, SystemClock
 from exporter.config.errors import ConfigError, Problem
 from exporter.config.load import load
 from exporter.config.model import Config
 from exporter.config.resolve import ProgramName
+from exporter.config.shard import Shard, parse_shard
 from exporter.serving.access import UnprotectedError
 from exporter.serving.address import Address, parse_address
 from exporter.serving.exposition import CachedCollectors
@@ -56,6 +58,7 @@ class Options:
     web_config_file: str | None
     log_level: str
     log_format: str
+    shard: Shard = field(default_factory=Shard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,23 @@ class Start:
     common: CachedCollectors
 
 
-def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: str) -> Options:
-    """The flags. Exits for `--help` and `--version`, and with 2 where they are wrong."""
+T = TypeVar("T")
 
-    def address(text: str) -> Address:
+
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """The same function, whose ValueError argparse shows."""
+
+    def argument(text: str) -> T:
         try:
-            return parse_address(text)
+            return parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
+    return argument
+
+
+def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: str, sharded: bool) -> Options:
+    """The flags. Exits for `--help` and `--version`, and with 2 where they are wrong."""
     parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument(
         "--config.file",
@@ -92,7 +103,7 @@ def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: st
     parser.add_argument(
         "--web.listen-address",
         metavar="HOST:PORT",
-        type=address,
+        type=_argument(parse_address),
         default=parse_address(listen),
         help="address to listen on for HTTP; without a host, all addresses (default: %(default)s)",
     )
@@ -117,6 +128,15 @@ def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: st
         version=f"%(prog)s {version(DISTRIBUTION)} (Python {platform.python_version()})",
         help="print the version and exit",
     )
+    if sharded:
+        parser.add_argument(
+            "--shard",
+            metavar="I/N",
+            type=_argument(parse_shard),
+            default=Shard(),
+            help="of the foundations of the configuration file, observe only those of shard I of N, counted from 0: "
+            "each foundation belongs to one shard, by its name (default: all)",
+        )
     flags = vars(parser.parse_args(argv))
     return Options(
         config_file=flags["config.file"],
@@ -125,6 +145,7 @@ def parse(argv: Sequence[str] | None, *, name: str, description: str, listen: st
         web_config_file=flags["web.config.file"],
         log_level=flags["log.level"],
         log_format=flags["log.format"],
+        shard=flags.get("shard", Shard()),
     )
 
 
@@ -136,9 +157,13 @@ def run(
     description: str,
     listen: str,
     build: Callable[[Start], Daemon],
+    sharded: bool = False,
 ) -> int:
-    """The life of a program, from its flags to its exit code. `build` makes what it does, within the running loop."""
-    options = parse(argv, name=name, description=description, listen=listen)
+    """The life of a program, from its flags to its exit code. `build` makes what it does, within the running loop.
+
+    `sharded`: it has the flag `--shard`.
+    """
+    options = parse(argv, name=name, description=description, listen=listen, sharded=sharded)
     configure(options.log_level, options.log_format)
     try:
         config = _checked(options, kind)
@@ -146,10 +171,11 @@ def run(
         sys.stderr.write(f"{error}\n")
         return 1
     if options.config_check:
-        count = len(config.foundations)
-        sys.stdout.write(
-            f"{options.config_file}: no problems, {count} {'foundation' if count == 1 else 'foundations'}\n"
-        )
+        count, part = len(config.foundations), len(options.shard.part(config).foundations)
+        words = f"no problems, {count} {'foundation' if count == 1 else 'foundations'}"
+        if options.shard.total > 1:
+            words += f", {part} of them in shard {options.shard}"
+        sys.stdout.write(f"{options.config_file}: {words}\n")
         return 0
     raise_file_limit()
     try:

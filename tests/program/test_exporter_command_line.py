@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.exporting import ran
 
@@ -35,6 +36,18 @@ async def test_a_good_config_passes_the_check(config: Path) -> None:
     )
 
 
+async def test_the_check_of_a_shard_checks_all_and_says_how_many_are_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "diego.yaml"
+    names = ("cf", "prod-eu", "prod-us")  # all of them in shard 1 of 2
+    path.write_text(yaml.safe_dump({"foundations": [{"name": name, "namespace": name} for name in names]}))
+    for shard, own in (("0/2", 0), ("1/2", 3)):
+        output = f"{path}: no problems, 3 foundations, {own} of them in shard {shard}\n"
+        assert await ran("--config.file", str(path), "--config.check", "--shard", shard) == (0, output, "")
+
+    path.write_text("foundations: [{name: cf, nam: x}]\n")
+    assert (await ran("--config.file", str(path), "--config.check", "--shard", "0/2"))[0] == 1
+
+
 async def test_the_config_is_diego_yaml_by_default(config: Path) -> None:
     environment = {"PYTHONPATH": str(Path.cwd())}
 
@@ -51,6 +64,8 @@ async def test_the_config_is_diego_yaml_by_default(config: Path) -> None:
         ["--log.level", "loud"],
         ["--log.format", "xml"],
         ["--config.ch"],
+        ["--shard", "3/3"],
+        ["--shard", "1"],
         ["stray"],
     ],
 )
@@ -69,5 +84,12 @@ async def test_version_and_help() -> None:
 
     code, output, _ = await ran("--help")
     assert code == 0
-    for flag in ("--config.file", "--config.check", "--web.listen-address", "--web.config.file", "--log.level"):
+    for flag in (
+        "--config.file",
+        "--config.check",
+        "--web.listen-address",
+        "--web.config.file",
+        "--log.level",
+        "--shard",
+    ):
         assert flag in output

@@ -11,6 +11,7 @@ import bcrypt
 import pytest
 import yaml
 
+from exporter.config.shard import Shard
 from tests.support.certificates import Authority
 from tests.support.exporting import a_foundation, eventually, exporting, samples, write
 
@@ -108,6 +109,27 @@ async def test_a_reload_changes_what_changed_and_nothing_else(
         assert [name for name in after if "foundation=goes" in name] == []
         assert after[PROBES.format("changes", "success")] >= before[PROBES.format("changes", "success")]
         assert len([line for line in exporter.log if "BBS is reachable" in line and "foundation=stays" in line]) == 1
+
+
+async def test_a_shard_observes_its_own_foundations_also_after_a_reload(
+    config: Path, kubeconfig: Path, listener: int
+) -> None:
+    """One that has none is ready, and has nothing to show."""
+    foundations = {name: a_foundation(kubeconfig, listener, name=name) for name in ("cf", "g", "h")}
+    first, second = ([name for name in foundations if Shard(number, 2).has(name)] for number in range(2))
+    assert first
+    assert second
+    write(config, {"foundations": [foundations[name] for name in first]})
+    async with exporting(config, "--shard", "0/2") as one, exporting(config, "--shard", "1/2") as other:
+        await one.until({REACHABLE.format(name): 1 for name in first})
+        assert await other.get("/-/ready") == (200, "diego-exporter is ready.\n")
+        assert not [name for name in await other.metrics() if "foundation=" in name]
+
+        write(config, {"foundations": list(foundations.values())})
+        for exporter, own, others in ((one, first, second), (other, second, first)):
+            assert (await exporter.get("/-/reload", method="POST"))[0] == 200
+            found = await exporter.until({REACHABLE.format(name): 1 for name in own})
+            assert not [name for name in found if any(f"foundation={each}" in name for each in others)]
 
 
 async def test_a_config_that_is_wrong_is_not_taken_over(config: Path) -> None:
