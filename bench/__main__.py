@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import commands, hundred, label, many, memory, notifications, recovery, scrape
+from bench import commands, hundred, label, many, memory, notifications, recovery, scrape, webhooks
 from bench.measure import MissingToolError, Row, table
 from bench.programs import BLACKBOX
 
@@ -31,6 +31,7 @@ MEASURES: dict[str, Callable[[], list[Row]]] = {
     "recovery": recovery.measure,
     "commands": commands.measure,
     "notifications": notifications.measure,
+    "webhooks": webhooks.measure,
 }
 
 

@@ -1,4 +1,4 @@
-"""An API server with many foundations on it, for the measures: lists and watches, and nothing else.
+"""An API server with many foundations on it, for the measures: lists, watches, Leases and ConfigMaps, and nothing else.
 
 `python -m bench.cluster --foundations N --others M` runs one until it is ended; `cluster()` runs it as a process. The
 sandbox's models one foundation with all that can happen to it; this one has a thousand, to which little happens.
@@ -7,6 +7,7 @@ sandbox's models one foundation with all that can happen to it; this one has a t
 import argparse
 import asyncio
 import json
+import re
 import resource
 import socket
 import sys
@@ -21,14 +22,15 @@ import yaml
 
 from bench.http import get
 from bench.programs import Program, free_port, running, until
-from bench.stock import Send, Stock, address, name_of
+from bench.stock import RECORDS, Send, Stock, address, name_of
 
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 _BOOKMARK = 2.0
 """Seconds before the end of a watch at which kube-apiserver sends a bookmark."""
 
 
 class Server(asyncio.Protocol):
-    """One connection: requests without a body, one after the other."""
+    """One connection: requests, one after the other."""
 
     def __init__(self, stock: Stock, dials: "Dials") -> None:
         self._stock = stock
@@ -48,7 +50,11 @@ class Server(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while b"\r\n\r\n" in self._received:
-            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            head, _, rest = self._received.partition(b"\r\n\r\n")
+            length = int(found[1]) if (found := _LENGTH.search(head)) else 0
+            if len(rest) < length:
+                return
+            body, self._received = rest[:length], rest[length:]
             method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
             url = urlsplit(target)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
@@ -57,6 +63,8 @@ class Server(asyncio.Protocol):
                 self._control(parts[1], query)
             elif method == "GET" and "watch" in query:
                 self._watch(parts, query)
+            elif parts[-2] in RECORDS or parts[-1] in RECORDS:
+                self._answer(*self._stock.record(method, parts[parts.index("namespaces") + 1 :], body))
             else:
                 self._list(parts, query)
 
@@ -65,15 +73,16 @@ class Server(asyncio.Protocol):
             self._stock.label(int(query["foundation"]), query["value"])
         elif what == "churn":
             self._stock.churn(float(query["rate"]))
-        self._answer(json.dumps({"dials": self._dials.report(reset=what == "reset")}).encode())
+        report = {"dials": self._dials.report(reset=what == "reset"), "records": self._stock.recorded}
+        self._answer(json.dumps(report).encode())
 
     def _list(self, parts: list[str], query: dict[str, str]) -> None:
         namespace, plural = parts[-2], parts[-1]
         self._answer(self._stock.list(namespace, plural, query))
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, body: bytes, status: int = 200) -> None:
         assert self._transport is not None  # noqa: S101 - a request came
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
     def _watch(self, parts: list[str], query: dict[str, str]) -> None:
@@ -186,7 +195,7 @@ class Cluster:
             for number in range(self.foundations)
         ]
         path = self._directory / f"diego-{interval}.yaml"
-        path.write_text(json.dumps({"foundations": foundations}))
+        path.write_text(json.dumps({"foundations": foundations, "remediation": {"mode": "observe"}}))
         return path
 
     def label(self, foundation: int, value: str) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Send = Callable[[bytes], None]
 Obj = dict[str, Any]
 ACTIVE = "skiff-role-active"
+RECORDS = ("configmaps", "leases")
+"""What webhooks read and write by name."""
 
 
 def name_of(foundation: int) -> str:
@@ -28,6 +30,7 @@ class Stock:
         self._objects: dict[tuple[str, str], dict[str, Obj]] = {}
         self._watches: dict[tuple[str, str], dict[Send, Obj]] = {}
         self._churning: asyncio.Task[None] | None = None
+        self.recorded = 0  # requests for records
         for number in range(foundations):
             namespace = name_of(number)
             for owner, first in (("diego-api", 2), ("api", 4)):
@@ -43,6 +46,23 @@ class Stock:
     def list(self, namespace: str, plural: str, query: dict[str, str]) -> bytes:
         found = [obj for obj in self._objects.get((namespace, plural), {}).values() if _selected(obj, query)]
         return json.dumps({"metadata": {"resourceVersion": str(self._version)}, "items": found}).encode()
+
+    def record(self, method: str, parts: Sequence[str], body: bytes) -> tuple[bytes, int]:
+        """GET, POST or PUT of a record, with its resourceVersion as the condition: the answer and its status."""
+        self.recorded += 1
+        namespace, plural, *name = parts
+        there = self._objects.setdefault((namespace, plural), {})
+        if method == "GET":
+            found = there.get(name[0])
+            return (json.dumps(found).encode(), 200) if found else _status(404, "NotFound")
+        written: Obj = json.loads(body)
+        metadata = written["metadata"]
+        known = there.get(metadata["name"])
+        if metadata.get("resourceVersion", "") != (known["metadata"]["resourceVersion"] if known else ""):
+            return _status(409, "Conflict")
+        metadata["uid"] = f"{namespace}-{metadata['name']}"
+        self._put(namespace, plural, written)
+        return json.dumps(written).encode(), 200 if known else 201
 
     def watch(self, namespace: str, plural: str, query: dict[str, str], send: Send) -> tuple[tuple[str, str], Send]:
         """Changes from now on go to `send`; to be given to `unwatch`."""
@@ -90,6 +110,11 @@ class Stock:
             line = _line(kind, obj)
             for send in interested:
                 send(line)
+
+
+def _status(code: int, reason: str) -> tuple[bytes, int]:
+    body = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}
+    return json.dumps(body).encode(), code
 
 
 def _line(kind: str, obj: Obj) -> bytes:
