@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import commands, hundred, label, many, memory, notifications, recovery, scrape, webhooks
+from bench import commands, detection, hundred, label, many, memory, notifications, recovery, scrape, webhooks
 from bench.measure import MissingToolError, Row, table
 from bench.programs import BLACKBOX
 
@@ -28,6 +28,7 @@ MEASURES: dict[str, Callable[[], list[Row]]] = {
     "label": label.measure,
     "memory": memory.measure,
     "many": many.measure,
+    "detection": detection.measure,
     "recovery": recovery.measure,
     "commands": commands.measure,
     "notifications": notifications.measure,
