@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,6 +15,7 @@ from tests.support.stores import run
 from webhook.operator import commands
 from webhook.operator.command_context import CommandContext, ExitCode
 from webhook.operator.structured import TEXT
+from webhook.record import interventions
 from webhook.record.journal import Journal
 from webhook.record.store import Store
 
@@ -30,7 +32,11 @@ class Scripted(CommandContext):
     def __init__(self, journals: Mapping[str, Journal | None]) -> None:
         super().__init__()
         self.given_up = 0
+        self.aligned: list[str] = []
         self._journals = journals
+
+    async def align_clock(self, foundation: Foundation) -> None:
+        self.aligned.append(foundation.name)
 
     def store(self, foundation: Foundation) -> Store:
         async def refresh() -> Journal:
@@ -78,3 +84,21 @@ async def test_a_run_that_nobody_has_is_unknown_while_one_cannot_be_asked(capsys
         command = Scripted({"first": first, "cf": CF})
         assert await commands.show(command, config, "cf-2", output=TEXT) is expected
         assert "there is no run cf-2 on record" in capsys.readouterr().err
+
+
+async def test_to_approve_waits_for_the_cluster_of_the_run_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also the clock is that of its own API server."""
+
+    async def approve(_store: Store, run_id: str, *, by: str, now: datetime) -> str:
+        assert command.aligned == ["cf"], "before the time of the approval is taken"
+        return f"{run_id} approved"
+
+    monkeypatch.setattr(interventions, "approve", approve)
+    command = Scripted({"first": None, "cf": CF, "last": None})
+    config = cast("Config", SimpleNamespace(foundations=foundations("first", "cf", "last")))
+    began = asyncio.get_running_loop().time()
+    assert await commands.approve(command, config, "cf-1") is ExitCode.OK
+    assert capsys.readouterr().out == "cf: cf-1 approved\n"
+    assert (asyncio.get_running_loop().time(), command.given_up) == (began, 0)

@@ -75,6 +75,7 @@ async def approve(command: CommandContext, config: Config, run_id: str) -> ExitC
     found = await _find(command, config, run_id)
     if isinstance(found, ExitCode):
         return found
+    await command.align_clock(found[0])
     store = command.store(found[0])
     try:
         return _said(found[0], await interventions.approve(store, run_id, by=command.person, now=command.now()))

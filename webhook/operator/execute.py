@@ -87,8 +87,8 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
 ) -> int:
     chosen = (foundation,) if foundation is not None else config.foundations
     async with CommandContext() as command:
-        if arguments.command in {"run", "pause", "resume", "reset", "approve"}:
-            await command.align_clock(foundation or config.foundations[0])
+        if foundation is not None and arguments.command in {"run", "pause", "resume", "reset"}:
+            await command.align_clock(foundation)
         match arguments.command, foundation:
             case "check", _:
                 return await check(command, chosen, output=arguments.output)
