@@ -76,7 +76,11 @@ def _state(sight: Sight) -> dict[str, str | None]:
     """What is so now, by its topic. Ages are not in it: they change without news."""
     known = sight.known
     head = headline(known)
-    lost = f"NOT LIVE: {sight.trouble}. What was said until now may have changed."
+    lost = (
+        f"NOTHING KNOWN of pods and journal: {sight.trouble}."
+        if sight.never
+        else f"NOT LIVE: {sight.trouble}. What was said until now may have changed."
+    )
     found: dict[str, str | None] = {"live": _LIVE if sight.live else lost}
     found |= {"state": f"{head.word}. {head.broken}", "repair": f"repair: {head.repair}", "you": f"you: {head.you}"}
     request = known.journal.request if known.journal is not None else None

@@ -70,12 +70,12 @@ def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
 
 
 def not_live(sight: Sight) -> str:
-    """Why this may be old, and how old it is."""
-    return (
-        f"NOT LIVE, trying again: {sight.trouble}. Pods: {sight.pods_as_of}; journal: {sight.journal_as_of}."
-        if sight.tried
-        else "Asking the API server …"
-    )
+    """Why this may be old and how old it is, or why nothing is known."""
+    if not sight.tried:
+        return "Asking the API server …"
+    if sight.never:
+        return f"NOTHING KNOWN of pods and journal, trying again: {sight.trouble}."
+    return f"NOT LIVE, trying again: {sight.trouble}. Pods: {sight.pods_as_of}; journal: {sight.journal_as_of}."
 
 
 def run_sections(sight: Sight) -> list[Section]:
@@ -142,7 +142,9 @@ def end_printed(run: Run) -> Section:
 
 def _state(sight: Sight, head: Headline) -> Line:
     """What is not live is never shown as if it were."""
-    kind, last = (head.kind, "") if sight.live else ("unknown", "LAST KNOWN: " if sight.tried else "")
+    kind, last = (
+        (head.kind, "") if sight.live else ("unknown", "LAST KNOWN: " if sight.tried and not sight.empty else "")
+    )
     lead = f"{SYMBOLS[kind]} {sight.known.foundation.name} "
     return Line(f"{last}{head.word.upper()}. {head.broken}", lead, kind, "strong")
 
