@@ -99,6 +99,6 @@ async def test_to_approve_waits_for_the_cluster_of_the_run_only(
     command = Scripted({"first": None, "cf": CF, "last": None})
     config = cast("Config", SimpleNamespace(foundations=foundations("first", "cf", "last")))
     began = asyncio.get_running_loop().time()
-    assert await commands.approve(command, config, "cf-1") is ExitCode.OK
+    assert await commands.approve(command, config, "cf-1", output=TEXT) is ExitCode.OK
     assert capsys.readouterr().out == "cf: cf-1 approved\n"
     assert (asyncio.get_running_loop().time(), command.given_up) == (began, 0)

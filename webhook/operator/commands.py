@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from exporter.config.model import Config, Foundation
 from exporter.kubernetes.api import KubernetesError
 from webhook.operator.command_context import CommandContext, ExitCode, hint, say
-from webhook.operator.explain import explain_lines
-from webhook.operator.manifests import manifests
+from webhook.operator.explain import explain_lines, public_explained
+from webhook.operator.manifests import manifests, objects
 from webhook.operator.next_step import after_error
-from webhook.operator.postmortem import postmortem
+from webhook.operator.postmortem import facts, postmortem
 from webhook.operator.run_report import history_lines, run_lines
-from webhook.operator.structured import TEXT, structured
+from webhook.operator.structured import JSON, MARKDOWN, TEXT, structured
 from webhook.record import interventions
 from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Run
@@ -43,34 +43,36 @@ async def show(command: CommandContext, config: Config, run_id: str, *, output: 
     return ExitCode.OK
 
 
-async def report(command: CommandContext, config: Config, run_id: str) -> ExitCode:
+async def report(command: CommandContext, config: Config, run_id: str, *, output: str) -> ExitCode:
     """A draft of a post-mortem of one run."""
     found = await _find(command, config, run_id)
     if isinstance(found, ExitCode):
         return found
-    say(postmortem(found[1], now=command.now()))
+    known = facts(found[1], now=command.now())
+    say(postmortem(known) if output == MARKDOWN else structured(known, output))
     return ExitCode.OK
 
 
-async def pause(command: CommandContext, foundation: Foundation, *, reason: str) -> ExitCode:
+async def pause(command: CommandContext, foundation: Foundation, *, reason: str, output: str) -> ExitCode:
     """From now on nothing is restarted; a run in progress deletes no further pod."""
     store = command.store(foundation)
-    return _said(foundation, await interventions.pause(store, by=command.person, reason=reason, now=command.now()))
+    done = await interventions.pause(store, by=command.person, reason=reason, now=command.now())
+    return _said(foundation, done, output)
 
 
-async def resume(command: CommandContext, foundation: Foundation) -> ExitCode:
+async def resume(command: CommandContext, foundation: Foundation, *, output: str) -> ExitCode:
     """Ends the pause."""
     store = command.store(foundation)
-    return _said(foundation, await interventions.resume(store, by=command.person, now=command.now()))
+    return _said(foundation, await interventions.resume(store, by=command.person, now=command.now()), output)
 
 
-async def reset(command: CommandContext, foundation: Foundation) -> ExitCode:
+async def reset(command: CommandContext, foundation: Foundation, *, output: str) -> ExitCode:
     """Closes the breaker; where the journal is lost, creates a new one."""
     store = command.store(foundation)
-    return _said(foundation, await interventions.reset(store, by=command.person, now=command.now()))
+    return _said(foundation, await interventions.reset(store, by=command.person, now=command.now()), output)
 
 
-async def approve(command: CommandContext, config: Config, run_id: str) -> ExitCode:
+async def approve(command: CommandContext, config: Config, run_id: str, *, output: str) -> ExitCode:
     """Lets a run continue that waits for approval."""
     found = await _find(command, config, run_id)
     if isinstance(found, ExitCode):
@@ -78,11 +80,12 @@ async def approve(command: CommandContext, config: Config, run_id: str) -> ExitC
     await command.align_clock(found[0])
     store = command.store(found[0])
     try:
-        return _said(found[0], await interventions.approve(store, run_id, by=command.person, now=command.now()))
+        done = await interventions.approve(store, run_id, by=command.person, now=command.now())
     except LookupError as error:
         hint(f"diego-runbook: {error.args[0]}")
         hint(f"next: `diego-runbook show {run_id}` tells what became of it")
         return ExitCode.UNKNOWN
+    return _said(found[0], done, output)
 
 
 async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[Foundation, Run] | ExitCode:
@@ -119,13 +122,20 @@ async def _journal(command: CommandContext, foundation: Foundation) -> Journal |
         return None
 
 
-def _said(foundation: Foundation, recorded: str) -> ExitCode:
-    say(f"{foundation.name}: {recorded}")
+def _said(foundation: Foundation, recorded: str, output: str) -> ExitCode:
+    """What is on record now."""
+    if output == TEXT:
+        say(f"{foundation.name}: {recorded}")
+    else:
+        say(structured({"foundation": foundation.name, "recorded": recorded}, output))
     return ExitCode.OK
 
 
-def explain(foundations: Sequence[Foundation]) -> ExitCode:
+def explain(foundations: Sequence[Foundation], *, output: str) -> ExitCode:
     """The runbook with this foundation's names in it."""
+    if output != TEXT:
+        say(structured({"foundations": [public_explained(each) for each in foundations]}, output))
+        return ExitCode.OK
     for number, foundation in enumerate(foundations):
         if number:
             say("")
@@ -134,7 +144,13 @@ def explain(foundations: Sequence[Foundation]) -> ExitCode:
     return ExitCode.OK
 
 
-def show_manifests(foundations: Sequence[Foundation], *, replicas: int, namespace: str) -> ExitCode:
-    """The Roles for these foundations, as YAML. Asks no API server."""
-    say(manifests(foundations, replicas=replicas, namespace=namespace).rstrip("\n"))
+def show_manifests(
+    foundations: Sequence[Foundation], *, replicas: int, namespace: str, readers: Sequence[str], output: str
+) -> ExitCode:
+    """The Roles for these foundations, for `kubectl apply -f -`. Asks no API server."""
+    if output == JSON:
+        found = objects(foundations, replicas=replicas, namespace=namespace, readers=readers)
+        say(structured({"apiVersion": "v1", "kind": "List", "items": found}, output))
+    else:
+        say(manifests(foundations, replicas=replicas, namespace=namespace, readers=readers).rstrip("\n"))
     return ExitCode.OK

@@ -13,21 +13,19 @@ from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import configure
 from webhook.operator import commands
 from webhook.operator.check_command import check
-from webhook.operator.command_context import CommandContext, ExitCode, hint, mute
+from webhook.operator.command_context import CommandContext, ExitCode, hint, mute, say
 from webhook.operator.next_step import after_error
 from webhook.operator.run_command import run
+from webhook.operator.structured import JSON, structured
 from webhook.operator.watch_command import watch
 from webhook.record.errors import JournalError
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """The exit code of the command that was parsed."""
-    if arguments.command == "completion":  # needs no config
-        from webhook.operator.completion import script  # noqa: PLC0415 - only this command needs it
-
-        sys.stdout.write(script(arguments.shell))
-        return ExitCode.OK
     _accept_all_characters()
+    if arguments.command in {"completion", "schema"}:
+        return _without_config(arguments)
     flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
     configure(flags["log.level"], "logfmt")
     try:
@@ -56,6 +54,23 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.command == "run":
             sys.stderr.write("diego-runbook: nobody reads the output; the run stays in the journal and is resumed\n")
         return 141
+
+
+def _without_config(arguments: argparse.Namespace) -> int:
+    """The commands that need no config file. What they need is imported for them only."""
+    try:
+        if arguments.command == "completion":
+            from webhook.operator.completion import script  # noqa: PLC0415 - as above
+
+            say(script(arguments.shell).rstrip("\n"))
+        else:
+            from exporter.config.schema import schema, schema_text  # noqa: PLC0415 - as above
+
+            say(schema_text().rstrip("\n") if arguments.output == JSON else structured(schema(), arguments.output))
+    except BrokenPipeError:
+        mute()
+        return 141
+    return ExitCode.OK
 
 
 def _accept_all_characters() -> None:
@@ -101,18 +116,24 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
             case "show", _:
                 return await commands.show(command, config, arguments.run, output=arguments.output)
             case "report", _:
-                return await commands.report(command, config, arguments.run)
+                return await commands.report(command, config, arguments.run, output=arguments.output)
             case "pause", Foundation():
-                return await commands.pause(command, foundation, reason=arguments.reason)
+                return await commands.pause(command, foundation, reason=arguments.reason, output=arguments.output)
             case "resume", Foundation():
-                return await commands.resume(command, foundation)
+                return await commands.resume(command, foundation, output=arguments.output)
             case "reset", Foundation():
-                return await commands.reset(command, foundation)
+                return await commands.reset(command, foundation, output=arguments.output)
             case "explain", _:
-                return commands.explain(chosen)
+                return commands.explain(chosen, output=arguments.output)
             case "manifests", _:
-                return commands.show_manifests(chosen, replicas=arguments.replicas, namespace=arguments.namespace)
+                return commands.show_manifests(
+                    chosen,
+                    replicas=arguments.replicas,
+                    namespace=arguments.namespace,
+                    readers=arguments.readers,
+                    output=arguments.output,
+                )
             case "approve", _:
-                return await commands.approve(command, config, arguments.run)
+                return await commands.approve(command, config, arguments.run, output=arguments.output)
             case _:
                 raise AssertionError(arguments.command)

@@ -2,6 +2,7 @@
 
 from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiError, KubernetesError
+from webhook.operator.kubectl import kubectl
 from webhook.record.errors import ForeignJournalError, JournalError, JournalLostError
 from webhook.requests.decision import Decision, DecisionReason
 
@@ -17,7 +18,7 @@ def after_error(error: KubernetesError | JournalError, foundation: Foundation) -
         return "log in to the cluster again, or look at the user in the kubeconfig"
     if isinstance(error, ApiError) and error.status == 403:
         return f"`diego-runbook check {name}` names the missing permission"
-    return f"does the cluster answer? kubectl get pod -n {foundation.namespace}"
+    return f"does the cluster answer? {kubectl(foundation, f'get pod -n {foundation.namespace}')}"
 
 
 def after_refusal(decision: Decision, foundation: Foundation) -> str:

@@ -14,7 +14,8 @@ from webhook.record.public import public_run
 from webhook.requests.decision import Decision
 from webhook.status.headline import headline
 
-TEXT, JSON, YAML = FORMATS = ("text", "json", "yaml")
+TEXT, JSON, YAML = "text", "json", "yaml"
+MARKDOWN = "markdown"
 
 
 def structured(value: Any, output: str) -> str:
