@@ -6,6 +6,7 @@ import msgspec
 import yaml
 
 from exporter.clock import utc
+from webhook.operator.check_advice import after_check
 from webhook.operator.checkup import Checkup
 from webhook.operator.report import would_do
 from webhook.operator.sight import Sight
@@ -74,6 +75,7 @@ def public_checkup(checkup: Checkup) -> dict[str, Any]:
         "reachable": checkup.reachable,
         "exit_code": int(checkup.exit_code),
         "would_do": would_do(checkup),
+        "next": after_check(checkup),
         "findings": [{"name": each.name, "text": each.text} for each in checkup.findings],
         "trouble": list(checkup.trouble),
         "missing_permissions": [str(each) for each in checkup.lacking],
