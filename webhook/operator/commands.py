@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from exporter.config.model import Config, Foundation
-from exporter.kubernetes.api import KubernetesError
+from exporter.kubernetes.api import ApiUnreachableError, KubernetesError
 from webhook.operator.command_context import CommandContext, ExitCode, hint, say
 from webhook.operator.explain import explain_lines, public_explained
 from webhook.operator.manifests import manifests, objects
@@ -17,21 +17,37 @@ from webhook.record.errors import JournalError
 from webhook.record.journal import Journal, Run
 from webhook.record.public import public_run
 
+Failure = KubernetesError | JournalError
+
 
 async def history(command: CommandContext, foundations: Sequence[Foundation], *, output: str) -> ExitCode:
-    """The runs on record, newest first, and what was decided without one."""
-    read = await asyncio.gather(*(_journal(command, foundation) for foundation in foundations))
-    found = [each for each in read if each is not None]
-    code = ExitCode.OK if len(found) == len(read) else ExitCode.UNKNOWN
+    """The runs on record, newest first, and what was decided without one. A foundation is printed when it is read."""
+    printed = 0
+
+    async def read(foundation: Foundation) -> Journal | Failure:
+        nonlocal printed
+        found = await _journal(command, foundation)
+        if output == TEXT and isinstance(found, Journal):
+            head = [""] * (printed > 0) + [f"foundation {foundation.name}:"] * (len(foundations) > 1)
+            say("\n".join(head + history_lines(found)))
+            printed += 1
+        return found
+
+    answers = await asyncio.gather(*map(read, foundations))
+    found = [each for each in answers if isinstance(each, Journal)]
     if output != TEXT:
         runs = sorted((run for each in found for run in each.runs), key=lambda run: run.started, reverse=True)
-        notes = {each.foundation: each.notes[::-1] for each in found}
-        say(structured({"runs": [public_run(run) for run in runs], "notes": notes}, output))
-        return code
-    for number, each in enumerate(found):
-        for line in ([""] if number else []) + history_lines(each):
-            say(line)
-    return code
+        public = {
+            "runs": [public_run(run) for run in runs],
+            "notes": {each.foundation: each.notes[::-1] for each in found},
+            "unknown": {
+                foundation.name: str(answer)
+                for foundation, answer in zip(foundations, answers, strict=True)
+                if not isinstance(answer, Journal)
+            },
+        }
+        say(structured(public, output))
+    return ExitCode.OK if len(found) == len(answers) else ExitCode.UNKNOWN
 
 
 async def show(command: CommandContext, config: Config, run_id: str, *, output: str) -> ExitCode:
@@ -77,21 +93,23 @@ async def approve(command: CommandContext, config: Config, run_id: str, *, outpu
     found = await _find(command, config, run_id)
     if isinstance(found, ExitCode):
         return found
-    await command.align_clock(found[0])
     store = command.store(found[0])
     try:
+        await command.align_clock(found[0])
         done = await interventions.approve(store, run_id, by=command.person, now=command.now())
     except LookupError as error:
         hint(f"diego-runbook: {error.args[0]}")
         hint(f"next: `diego-runbook show {run_id}` tells what became of it")
         return ExitCode.UNKNOWN
+    except (KubernetesError, JournalError) as error:
+        return failed(error, found[0], writes=True)
     return _said(found[0], done, output)
 
 
 async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[Foundation, Run] | ExitCode:
     """The run with its foundation. Foundations that cannot be read hide no run of the others, and delay none."""
 
-    async def look(foundation: Foundation) -> tuple[Foundation, Journal | None]:
+    async def look(foundation: Foundation) -> tuple[Foundation, Journal | Failure]:
         return foundation, await _journal(command, foundation)
 
     looking = [asyncio.create_task(look(foundation)) for foundation in config.foundations]
@@ -99,10 +117,10 @@ async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[F
     try:
         for each in asyncio.as_completed(looking):
             foundation, journal = await each
-            run = journal.find(run_id) if journal is not None else None
+            run = journal.find(run_id) if isinstance(journal, Journal) else None
             if run is not None:
                 return foundation, run
-            unreadable |= journal is None
+            unreadable |= not isinstance(journal, Journal)
     finally:
         for task in looking:
             task.cancel()
@@ -112,14 +130,22 @@ async def _find(command: CommandContext, config: Config, run_id: str) -> tuple[F
     return ExitCode.UNKNOWN if unreadable else ExitCode.USAGE
 
 
-async def _journal(command: CommandContext, foundation: Foundation) -> Journal | None:
-    """What is on record; None where it cannot be read, which is said."""
+async def _journal(command: CommandContext, foundation: Foundation) -> Journal | Failure:
+    """What is on record, or why it cannot be read, which is said."""
     try:
         return await command.store(foundation).refresh()
     except (KubernetesError, JournalError) as error:
-        hint(f"diego-runbook: {foundation.name}: {error}")
-        hint(f"next: {after_error(error, foundation)}")
-        return None
+        failed(error, foundation)
+        return error
+
+
+def failed(error: Failure, foundation: Foundation, *, writes: bool = False) -> ExitCode:
+    """Says what went wrong and what to do next. `writes`: without an answer it is not known what is on record."""
+    whose = "the API server: " if isinstance(error, KubernetesError) else ""
+    repeat = ". Then repeat this command" if writes and isinstance(error, ApiUnreachableError) else ""
+    hint(f"diego-runbook: {foundation.name}: {whose}{error}")
+    hint(f"next: {after_error(error, foundation)}{repeat}")
+    return ExitCode.UNKNOWN
 
 
 def _said(foundation: Foundation, recorded: str, output: str) -> ExitCode:

@@ -14,7 +14,6 @@ from exporter.serving.log import configure
 from webhook.operator import commands
 from webhook.operator.check_command import check
 from webhook.operator.command_context import CommandContext, ExitCode, hint, mute, say
-from webhook.operator.next_step import after_error
 from webhook.operator.run_command import run
 from webhook.operator.structured import JSON, structured
 from webhook.operator.watch_command import watch
@@ -41,11 +40,10 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(_run(arguments, config, foundation))
     except (KubernetesError, JournalError) as error:
-        hint(f"diego-runbook: {error}")
-        only = config.foundations[0] if len(config.foundations) == 1 else None
-        if (concerned := foundation or only) is not None:
-            hint(f"next: {after_error(error, concerned)}")
-        return ExitCode.UNKNOWN
+        if foundation is None:  # the commands on all foundations report each of them themselves
+            hint(f"diego-runbook: {error}")
+            return ExitCode.UNKNOWN
+        return commands.failed(error, foundation, writes=True)
     except KeyboardInterrupt:
         sys.stderr.write("diego-runbook: interrupted; a run in progress stays in the journal and is resumed\n")
         return 130

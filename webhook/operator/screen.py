@@ -7,6 +7,7 @@ from typing import Final
 
 from exporter.clock import ago, utc
 from exporter.foundation.summary import API, Fact
+from webhook.operator.kubectl import kubectl
 from webhook.operator.lines import PENDING, SYMBOLS, Line, Section
 from webhook.operator.run_report import outcome_line
 from webhook.operator.sight import Sight
@@ -50,11 +51,8 @@ def screen(sights: Sequence[Sight]) -> list[Section]:
 def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
     """One foundation: its state, the run in progress, what is wrong, how it is known, what was done before."""
     known = sight.known
-    name = known.foundation.name
     lost = () if sight.live else (Line(not_live(sight), "  ? ", "unknown", "strong"),)
-    look = f"Look at the API server; `diego-runbook check {name}` names what is missing."
-    you = look if sight.tried and not sight.live else head.you
-    answers = (Line(head.repair, _label("Repair")), Line(you, _label("You"), tone="strong"))
+    answers = (Line(head.repair, _label("Repair")), Line(you(sight, head), _label("You"), tone="strong"))
     sections = [Section(0, (_state(sight, head), *lost, *answers, *_requested(known))), *run_sections(sight)]
     sections.append(Section(2, tuple(_findings(sight))))
     sections.append(Section(3, tuple(_pods(sight))))
@@ -67,6 +65,15 @@ def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
         recorded = [Line(f"{text}, {when(at, known.now)}", "    ", tone="faint") for text, at in texts]
         sections.append(Section(6, (Line("  On record without a run", tone="faint"), *recorded) if recorded else ()))
     return [section for section in sections if section.lines]
+
+
+def you(sight: Sight, head: Headline) -> str:
+    """What a person does: find out first why nothing newer is known."""
+    if not sight.tried or sight.live:
+        return head.you
+    settings = sight.known.foundation
+    asked = kubectl(settings, f"get pod -n {settings.namespace}")
+    return f"Does the cluster answer? `{asked}`. `diego-runbook check {settings.name}` names what is missing."
 
 
 def not_live(sight: Sight) -> str:

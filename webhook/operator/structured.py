@@ -9,6 +9,7 @@ from exporter.clock import utc
 from webhook.operator.check_advice import after_check
 from webhook.operator.checkup import Checkup
 from webhook.operator.report import would_do
+from webhook.operator.screen import you
 from webhook.operator.sight import Sight
 from webhook.record.journal import Run
 from webhook.record.public import public_run
@@ -45,7 +46,7 @@ def public_sight(sight: Sight) -> dict[str, Any]:
         "state": head.word,
         "reachable": known.reachable,
         "repair": head.repair,
-        "you": head.you,
+        "you": you(sight, head),
         "findings": [{"name": each.name, "text": each.text} for each in known.summary.findings] if fresh else None,
         "pods": {
             each.name: {"state": each.state, "label": each.label, "listens": each.listens}
