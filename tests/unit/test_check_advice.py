@@ -33,7 +33,7 @@ NO_API = replace(HEALTHY, components={**HEALTHY.components, "api": Component("ap
 OBSERVING = foundation(remediation={"mode": "observe", "confirm": {"attempts": 1}})
 EMPTY = Journal(foundation="cf")
 LACKING = (Permission("delete", "", "pods", name="diego-api-0"),)
-RIGHTS = "the Roles that `diego-runbook manifests cf` prints have these permissions"
+RIGHTS = "ask for these permissions: `diego-runbook manifests cf` prints Roles that have them"
 
 
 def answered(*reachable: bool | None, reason: RunReason | None = None) -> Attempt:

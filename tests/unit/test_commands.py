@@ -138,6 +138,7 @@ async def test_an_approval_without_an_answer_may_be_on_record(
     told = capsys.readouterr()
     assert told.err.splitlines() == [
         "diego-runbook: cf: the API server: timed out",
-        "next: does the cluster answer? kubectl get pod -n cf. Then repeat this command",
+        "next: does the cluster answer? kubectl get pod -n cf",
+        "next: repeat this command when the cluster answers",
     ]
     assert told.out == ""

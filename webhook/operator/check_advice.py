@@ -24,7 +24,7 @@ def after_check(checkup: Checkup) -> str:
     """A sentence without its full stop; empty where there is nothing to do."""
     foundation = checkup.foundation
     name = foundation.name
-    rights = f"the Roles that `diego-runbook manifests {name}` prints have these permissions"
+    rights = f"ask for these permissions: `diego-runbook manifests {name}` prints Roles that have them"
     if checkup.errors:
         forbidden = [each for each in checkup.errors if isinstance(each, ApiError) and each.status == 403]
         return rights if forbidden else after_error(checkup.errors[0], foundation)

@@ -142,9 +142,10 @@ async def _journal(command: CommandContext, foundation: Foundation) -> Journal |
 def failed(error: Failure, foundation: Foundation, *, writes: bool = False) -> ExitCode:
     """Says what went wrong and what to do next. `writes`: without an answer it is not known what is on record."""
     whose = "the API server: " if isinstance(error, KubernetesError) else ""
-    repeat = ". Then repeat this command" if writes and isinstance(error, ApiUnreachableError) else ""
     hint(f"diego-runbook: {foundation.name}: {whose}{error}")
-    hint(f"next: {after_error(error, foundation)}{repeat}")
+    hint(f"next: {after_error(error, foundation)}")
+    if writes and isinstance(error, ApiUnreachableError):
+        hint("next: repeat this command when the cluster answers")
     return ExitCode.UNKNOWN
 
 
