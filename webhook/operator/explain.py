@@ -68,7 +68,8 @@ def explained(foundation: Foundation) -> tuple[Explained, ...]:
             (kubectl(foundation, f"get pod -n {namespace}"),),
         ),
         Explained(
-            f"They should be Running and fully ready, e.g. {api}-0 2/2. If none is: unproven, nothing is deleted."
+            f"At least one should be Running and fully ready, e.g. {api}-0 2/2. Else nothing can be proved, and "
+            "nothing is deleted."
         ),
         Explained(f"Exec into {api}-0, and up to two more ready {api} pods."),
         Explained(
