@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import generated
+from exporter.config.schema import schema_text
 from reference import metrics, words
 from reference.pages import page
-from reference.schema import schema_text
 from reference.settings import SECTIONS, settings_table
 
 DIRECTORY = Path(__file__).parents[1] / "docs"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from reference.docstrings import below_fields
+from exporter.config.docstrings import below_fields
 from reference.pages import code, table
 from webhook.metrics import kind_of
 from webhook.record.advice import NEXT

@@ -74,6 +74,18 @@ assert own == {
     assert packages(await imported(code)) <= {"exporter", "webhook"}
 
 
+async def test_what_one_command_needs_is_imported_for_it_only() -> None:
+    code = """
+import webhook.operator.execute
+own = {name for name in sys.modules if name.partition(".")[0] in ("exporter", "webhook")}
+assert not own & {
+    "exporter.config.schema", "exporter.config.kinds", "exporter.config.docstrings",
+    "webhook.operator.completion", "webhook.operator.display", "webhook.operator.run_display",
+}, own
+"""
+    await imported(code)
+
+
 async def test_to_draw_in_a_terminal_imports_rich_and_none_of_its_parts_that_colour_code() -> None:
     code = """
 import io

@@ -159,6 +159,10 @@ async def test_pause_resume_and_reset_are_on_record_with_who_did_it() -> None:
             done = await runbook(path, *arguments)
             assert (done.code, done.lines) == (0, [said])
             assert journal(box)["notes"][-1]["text"] == said.removeprefix("cf: ")
+        told = await runbook(path, "pause", "cf", "--reason", "again", "-o", "json")
+        recorded = {"foundation": "cf", "recorded": journal(box)["notes"][-1]["text"]}
+        assert (told.code, json.loads(told.output)) == (0, recorded)
+        assert (await runbook(path, "resume", "cf")).code == 0
         assert writes(box) <= BOOKS | COURTESY
         box.deny("update", "configmaps")
         forbidden = await runbook(path, "pause", "cf", "--reason", "we look")
@@ -176,13 +180,13 @@ async def test_explain() -> None:
         assert told.code == 0
         assert [line[0] for line in told.lines if line[:2].rstrip(".").isdecimal()] == list("12345678")
         for each in (
-            "kubectl get pod -n cf",
-            f"kubectl exec -n cf api-0 -- nc -zv {box.bbs_host} 8889",
-            "kubectl delete pod -n cf diego-locket-0",
-            "kubectl delete pod -n cf diego-api-0",
-            "kubectl get pod -n cf -L skiff-role-active",
+            "get pod -n cf",
+            f"exec -n cf api-0 -- nc -zv {box.bbs_host} 8889",
+            "delete pod -n cf diego-locket-0",
+            "delete pod -n cf diego-api-0",
+            "get pod -n cf -L skiff-role-active",
         ):
-            assert each in told.output
+            assert f"kubectl --kubeconfig={box.kubeconfig} {each}" in told.output
         assert (await runbook(path, "explain")).lines == told.lines
 
 

@@ -165,7 +165,7 @@ async def test_an_api_server_that_was_never_there() -> None:
         path = box.write_config(config(box, **QUICK))
         box.fault("api-kill")
         async with in_terminal(path, "watch") as terminal:
-            await terminal.until_it_shows("NOT LIVE, trying again: ", "Pods: unknown; journal: unknown.")
+            await terminal.until_it_shows("? cf JOURNAL NOT READABLE. ", "NOTHING KNOWN of pods and journal, ")
             await left(terminal)
 
 

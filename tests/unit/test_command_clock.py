@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from exporter.clock import SystemClock
+from exporter.kubernetes.api import ApiUnreachableError
 from tests.support.clocks import SetClock
 from tests.support.foundations import foundation
 from tests.support.inprocess import InProcessWriter, broken_foundation
@@ -32,3 +33,19 @@ async def test_a_clock_that_is_off_by_more_than_half_a_minute_is_not_used(
 
     assert (capsys.readouterr().err != "") is warned
     assert abs(command.clock.now() - true) <= (2 if warned else 25)
+
+
+async def test_a_server_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = InProcessWriter(broken_foundation())
+    monkeypatch.setattr(command_context, "writer_for", lambda *_: writer)
+    writer.hang()
+    with pytest.raises(ApiUnreachableError, match="timed out"):
+        await CommandContext().align_clock(foundation())
+
+
+async def test_one_call_that_fails_at_once_does_not_end_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control case: the command itself asks again, and reports what is wrong."""
+    writer = InProcessWriter(broken_foundation())
+    monkeypatch.setattr(command_context, "writer_for", lambda *_: writer)
+    writer.kill()
+    await CommandContext().align_clock(foundation())

@@ -1,5 +1,6 @@
 """The manifests in `deploy/`: generated files are up to date, and every pod keeps the strictest security standard."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,17 @@ def test_the_command_prints_what_is_committed(capsys: pytest.CaptureFixture[str]
     assert cli.main(["--config.file", str(base / "diego.yaml"), "manifests", "cf", "--replicas", "2"]) == 0
     printed = list(yaml.safe_load_all(capsys.readouterr().out))
     assert printed == list(yaml.safe_load_all((base / "rbac.yaml").read_text()))
+
+
+def test_as_json_it_is_a_list_of_the_same_objects(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--config.file", str(DEPLOY / "base" / "diego.yaml"), "manifests", "--readers", "cf-oncall"]
+    assert cli.main(flags) == 0
+    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert cli.main([*flags, "-o", "json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["apiVersion"], printed["kind"]) == ("v1", "List")
+    assert printed["items"] == documents
+    assert len(documents) == 6
 
 
 def test_a_number_of_replicas_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

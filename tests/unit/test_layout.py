@@ -21,6 +21,11 @@ def test_a_long_text_goes_on_below_its_own_beginning() -> None:
     assert {(row.kind, row.tone) for row in found} == {("good", "strong")}
 
 
+def test_a_name_is_not_broken_at_a_hyphen() -> None:
+    found = rows([Section(0, (Line("look at pod diego-api-0 now"),))], width=22, height=10)
+    assert texts(found) == ["look at pod", "diego-api-0 now"]
+
+
 def test_what_is_cut_off_is_marked() -> None:
     found = rows([Section(0, (Line("word " * 50, most=2),))], width=30, height=10)
     assert len(found) == 2

@@ -23,10 +23,10 @@ LAST = open_run(id="cf-0", outcome=Outcome.RECOVERED, detail="restarted", starte
 
 
 def sight(
-    view: FoundationView | None = None, *runs: Run, read: float = 1, of: Known | None = None, **journal: Any
+    view: FoundationView | None = None, *runs: Run, read: float | None = 1, of: Known | None = None, **journal: Any
 ) -> Sight:
     made = of or known(view or seen(), Journal(foundation="cf", runs=runs, **journal))
-    return Sight(made, journal_at=NOW - read)
+    return Sight(made, journal_at=None if read is None else NOW - read)
 
 
 def texts(news: News, of: Sight) -> list[str]:
@@ -100,6 +100,15 @@ def test_what_is_not_known_any_more_is_not_said_to_be_gone() -> None:
     again = texts(news, sight(seen(reachable=False)))
     assert again[0] == "live again"
     assert not [line for line in again if line.startswith(("pod", "finding"))]  # it is as it was said
+
+
+def test_what_was_never_known_cannot_have_changed() -> None:
+    news = News()
+    nothing = replace(seen(), synced=False, synced_at=None, components={})
+    of = replace(known(nothing, error="timed out"), journal=None, trouble="timed out")
+    said = texts(news, sight(of=of, read=None))
+    assert said[0] == "NOTHING KNOWN of pods and journal: timed out."
+    assert texts(news, sight())[0] == "live again"
 
 
 def test_a_journal_that_is_not_known_takes_nothing_back() -> None:

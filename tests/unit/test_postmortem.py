@@ -1,11 +1,15 @@
 """`diego-runbook report`: a draft that claims nothing that is not on record."""
 
+import json
+
 import msgspec
 import pytest
+import yaml
 
 from tests.support.journals import listed, open_run
 from tests.support.moments import NOON, at
-from webhook.operator.postmortem import postmortem
+from webhook.operator.postmortem import facts, postmortem
+from webhook.operator.structured import JSON, YAML, structured
 from webhook.record.journal import AlertRecord, Approval, Outcome, PodState, Run, Step, StepRecord, StepResult
 
 STEPS = (
@@ -27,7 +31,7 @@ RECOVERED = open_run(
 
 
 def draft(run: Run) -> str:
-    return postmortem(run, now=NOON)
+    return postmortem(facts(run, now=NOON))
 
 
 def test_a_recovered_run_has_its_whole_story_in_order() -> None:
@@ -45,6 +49,52 @@ def test_a_recovered_run_has_its_whole_story_in_order() -> None:
     assert "deleted by this run" in text
     assert "  lost-lock" in text
     assert "- TODO root cause" in text
+
+
+@pytest.mark.parametrize("output", [JSON, YAML])
+def test_the_facts_are_the_same_for_a_program(output: str) -> None:
+    """These fields are documented. What is not on record is null."""
+    found = yaml.safe_load(structured(facts(RECOVERED, now=NOON), output))
+
+    assert [each["text"] for each in found.pop("timeline")] == [
+        "alert DiegoBBSUnreachable starts, by the clock of its sender",
+        "run starts in mode auto, requested by DiegoBBSUnreachable",
+        "step confirm-unreachable starts",
+        "step confirm-unreachable: ok, refused | 4 times",
+        *(f"delete of {pod.name} on record, right before it is sent" for pod in RECOVERED.pods),
+        "run ends: recovered",
+    ]
+    pods = [
+        {"name": pod.name, "uid": pod.uid, "state": "deleted", "became": "deleted by this run"}
+        for pod in RECOVERED.pods
+    ]
+    assert (found.pop("pods"), found.pop("symptom").split(",")[0]) == (pods, "Users saw `cf push` fail with HTTP 503")
+    assert found.pop("not_known")[0].startswith("Why the lock was lost.")
+    assert found == {
+        "foundation": "cf",
+        "run": RECOVERED.id,
+        "written": "2026-01-31T12:00:00Z",
+        "mode": "auto",
+        "requested_by": "DiegoBBSUnreachable",
+        "started": "2026-01-31T12:00:00Z",
+        "ended": "2026-01-31T12:01:00Z",
+        "seconds": 60.0,
+        "step": None,
+        "outcome": "recovered",
+        "reason": "",
+        "cause": None,
+        "detail": "restarted, and every check passed",
+        "proved_at": "2026-01-31T12:00:31Z",
+        "evidence": "diego-api-0/bbs:\n  lost-lock",
+        "to_do": ["impact: number of failed `cf push`, affected users", "root cause", "what prevents the next one"],
+    }
+
+
+def test_a_run_that_has_not_ended_claims_no_end() -> None:
+    found = json.loads(structured(facts(open_run(step=Step.CONFIRM_UNREACHABLE, pods=()), now=NOON), JSON))
+
+    assert (found["step"], found["outcome"], found["ended"], found["seconds"]) == ("confirm-unreachable", *[None] * 3)
+    assert (found["symptom"], found["proved_at"], found["evidence"], found["pods"]) == (None, None, None, [])
 
 
 def test_a_run_that_did_not_repair_claims_no_repair() -> None:

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import pytest
 
 from exporter.config.check import validated
+from exporter.config.docstrings import below_fields
+from exporter.config.kinds import kind_of
 from exporter.config.model import Foundation
 from exporter.config.types import Duration, Rule, Strict
 from exporter.foundation.view import FoundationView
 from exporter.gauges import GAUGES, Gauge, ViewAt
 from reference import build, metrics, words
-from reference.docstrings import below_fields
 from reference.pages import page, table
-from reference.settings import SECTIONS, Setting, kind_of, settings
+from reference.settings import SECTIONS, Setting, settings
 from tests.support.editors import SCHEMA
 
 ROOT = Path(__file__).parents[2]

@@ -60,6 +60,7 @@ def test_a_checkup_of_the_incident_teaches_it() -> None:
         "finding label-stale: diego-api-0 is labelled active and does not accept connections",
         "finding no-endpoint: Service diego-api has no ready endpoint",
         "=> the runbook would not start (paused): paused by ann (maintenance) until `resume`",
+        "next: `diego-runbook resume cf` when the work is done",
     ]
 
 
@@ -79,6 +80,11 @@ def test_evidence_is_shown_where_it_is_configured() -> None:
     [
         (checkup(HEALTHY, attempt(reachable=True)), ExitCode.OK, "nothing to do"),
         (checkup(INCIDENT, *UNREACHABLE), ExitCode.FAILED, "the runbook would delete diego-api-0, diego-api-1"),
+        (
+            checkup(INCIDENT, *UNREACHABLE, foundation=foundation(remediation={"confirm": {"attempts": 2}})),
+            ExitCode.FAILED,
+            "with no mode set the runbook would delete nothing; in mode `auto` it would delete diego-api-0, ",
+        ),
         (checkup(INCIDENT, UNREACHABLE[0]), ExitCode.UNKNOWN, "the runbook would do nothing: unknown is no reason"),
         (
             checkup(INCIDENT, UNREACHABLE[0], attempt(reachable=True)),
@@ -124,7 +130,8 @@ def test_evidence_is_shown_where_it_is_configured() -> None:
 )  # fmt: skip
 def test_the_conclusion_and_the_exit_code(made: Checkup, exit_code: ExitCode, conclusion: str) -> None:
     assert made.exit_code is exit_code
-    assert checkup_lines(made)[-1].startswith(f"=> {conclusion}")
+    (said,) = (line for line in checkup_lines(made) if line.startswith("=> "))
+    assert said.startswith(f"=> {conclusion}")
 
 
 def test_what_is_missing_or_in_trouble_is_told() -> None:
@@ -217,6 +224,7 @@ def test_a_run_whole() -> None:
         "  pod diego-api-1 diego-api-1-uid: intended",
         "",
         "failed (no-active-label): nobody leads",
+        "next: no BBS got the lock: look at Locket, its database, and at who holds the lock",
         "",
         "evidence:",
         "bbs:\n  lost the lock",

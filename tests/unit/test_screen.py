@@ -1,5 +1,6 @@
 """What `watch` and `run` show in a terminal: sentences, without a terminal."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,7 +119,8 @@ def test_what_is_old_is_never_shown_as_it_is_now() -> None:
         "? cf LAST KNOWN: HEALTHY. The BBS is reachable.",
         "  ? NOT LIVE, trying again: connection refused. Pods: as of 12 s ago; journal: as of 12 s ago.",
     ]
-    assert "  You     Look at the API server; `diego-runbook check cf` names what is missing." in found
+    asks = "Does the cluster answer? `kubectl get pod -n cf`. `diego-runbook check cf` names what is missing."
+    assert f"  You     {asks}" in found
     assert "  Pods as of 12 s ago:" in found
 
     of = known(seen(reachable=False, ago=12), journal(AWAITS), error="connection refused")
@@ -131,6 +133,22 @@ def test_what_is_old_is_never_shown_as_it_is_now() -> None:
     assert old[0] == "? cf LAST KNOWN: UNKNOWN. It is unknown whether the BBS is reachable."
     assert "Pods: unknown" in old[1]
     assert not [line for line in old if "diego-api-0" in line]
+
+
+def test_what_was_never_known_is_not_called_the_last_known() -> None:
+    """Nor what is too old to be shown. What is probed from here is known all the same."""
+    nothing = replace(seen(), synced=False, synced_at=None, components={})
+    of = replace(known(nothing, error="timed out"), journal=None, trouble="timed out")
+    found = shown(screen([sight(of, read=None)]))
+    assert found[:2] == [
+        "? cf JOURNAL NOT READABLE. The BBS is reachable.",
+        "  ? NOTHING KNOWN of pods and journal, trying again: timed out.",
+    ]
+
+    of = replace(known(seen(ago=61), error="timed out"), journal=None, trouble="timed out")
+    found = shown(screen([sight(of, read=61)]))
+    assert found[0].startswith("? cf JOURNAL NOT READABLE.")
+    assert found[1] == "  ? NOT LIVE, trying again: timed out. Pods: unknown; journal: unknown."
 
 
 def test_a_server_that_is_only_silent_is_not_live_either() -> None:

@@ -1,15 +1,17 @@
 """`diego-runbook check`: the diagnosis of a foundation, by the runbook's own checks, without changing anything."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeGuard, TypeVar
 
 from exporter.config.model import Foundation
 from exporter.foundation.findings import Finding, findings
 from exporter.foundation.look import look
 from exporter.foundation.view import FoundationView
-from exporter.kubernetes.api import KubernetesError
+from exporter.kubernetes.api import ApiUnreachableError, KubernetesError
+from exporter.tasks import together
 from webhook.operator.command_context import ExitCode
 from webhook.operator.permissions import Permission, missing
 from webhook.record.errors import JournalError
@@ -19,6 +21,8 @@ from webhook.requests.decision import Decision, decide
 from webhook.runbook.cloud_controller import Attempt, CloudController, Reachability
 from webhook.runbook.context import RunContext
 from webhook.runbook.guards import Refusal, refusal
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Checkup:
     journal: Journal | None
     trouble: tuple[str, ...]
     at: float
+    errors: tuple[KubernetesError | JournalError, ...] = ()
+    """Of the calls that failed, for advice."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -80,34 +86,61 @@ async def check(
 ) -> Checkup:
     """Looks, asks from inside the Cloud Controller as often as the runbook would, and reads the journal.
 
+    What does not need another answer is asked at the same time, so an API server that hangs costs one time limit.
     `progress` is called after each attempt that found the BBS unreachable, while there are more to come.
     """
     foundation, writer = context.foundation, context.kubernetes
     trouble: list[str] = []
-    view: FoundationView | None = None
-    lacking: tuple[Permission, ...] = ()
-    journal: Journal | None = None
-    attempts: tuple[Attempt, ...] = ()
+    errors: list[KubernetesError | JournalError] = []
+
+    def known(name: str, answer: T | KubernetesError | JournalError) -> T | None:
+        if isinstance(answer, KubernetesError | JournalError):
+            trouble.append(f"{name}: {answer}")
+            errors.append(answer)
+            return None
+        return answer
+
+    async with together() as start:
+        reading = start(_answer(store.refresh()))
+        looked = await _answer(look(writer, foundation, clock=context.clock, dial=context.dial))
+        view = known("foundation not readable", looked)
+        # What did not answer just now is not asked again: the person would wait once more, and learn nothing.
+        silent = isinstance(looked, ApiUnreachableError)
+        checking = None if silent else start(_answer(missing(writer, foundation, view)))
+        asking = (
+            start(_ask(foundation, CloudController(context), view, progress)) if _can_ask(view, foundation) else None
+        )
+    lacking = None if checking is None else known("permissions not known", checking.result())
+    if silent:
+        trouble.append("permissions not known: the API server did not answer, so they were not asked for")
+    journal = known("journal not readable", reading.result())
+    if view is not None and asking is None:
+        trouble.append("no api pod is fully ready, so the BBS cannot be checked from inside the Cloud Controller")
+    return Checkup(
+        foundation=foundation,
+        view=view,
+        attempts=() if asking is None else asking.result(),
+        lacking=lacking or (),
+        journal=journal,
+        trouble=tuple(trouble),
+        at=context.clock.now(),
+        errors=tuple(errors),
+    )
+
+
+def _can_ask(view: FoundationView | None, foundation: Foundation) -> TypeGuard[FoundationView]:
+    """Whether a pod of the Cloud Controller is known that can be asked."""
+    return view is not None and any(
+        name in view.components and view.components[name].ready for name in foundation.cloud_controller.statefulset
+    )
+
+
+async def _answer(call: Awaitable[T]) -> T | KubernetesError | JournalError:
+    """The answer, or why there is none: an error of one call ends none of the others."""
     try:
-        view = await look(writer, foundation, clock=context.clock, dial=context.dial)
-    except KubernetesError as error:
-        trouble.append(f"foundation not readable: {error}")
-    try:
-        lacking = await missing(writer, foundation, view)
-    except KubernetesError as error:
-        trouble.append(f"permissions not known: {error}")
-    try:
-        journal = await store.refresh()
+        return await call
     except (KubernetesError, JournalError) as error:
-        trouble.append(f"journal not readable: {error}")
-    if view is not None:
-        if any(
-            name in view.components and view.components[name].ready for name in foundation.cloud_controller.statefulset
-        ):
-            attempts = await _ask(foundation, CloudController(context), view, progress)
-        else:
-            trouble.append("no api pod is fully ready, so the BBS cannot be checked from inside the Cloud Controller")
-    return Checkup(foundation, view, attempts, lacking, journal, tuple(trouble), context.clock.now())
+        return error
 
 
 async def _ask(

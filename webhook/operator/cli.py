@@ -13,6 +13,14 @@ from typing import Any
 from exporter.serving.log import LEVELS
 
 MOST_REPLICAS = 100
+_COLUMNS = 79
+_STATUS = (
+    "Exit status of all commands: 0 success, 2 usage or config error, 3 the API server or the journal is unreachable, "
+    "130 interrupted. `diego-runbook COMMAND --help` lists what a command adds to that."
+)
+_READS = "0 done, 2 usage or config error, 3 the API server or the journal is unreachable"
+_OF_A_RUN = "0 done, 2 no such run, usage or config error, 3 the API server or the journal is unreachable"
+_LOCAL = "0 done, 2 usage or config error"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,17 +43,18 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--log.level", choices=LEVELS, help="lowest level of log messages on stderr (default: error)")
     made = argparse.ArgumentParser(
         prog="diego-runbook",
-        description="Execute the documented restart of the Diego BBS by hand, with the checks, guards, journal and "
-        "lease of diego-webhook.",
-        epilog="""At night:
-  diego-runbook check                   what is wrong, and what the runbook would do
-  diego-runbook watch                   the state and the run in progress, as they change
-  diego-runbook history cf              what diego-medic has done already
-  diego-runbook run cf                  execute the runbook, with all its guards
+        description=_filled(
+            "Execute the documented restart of the Diego BBS by hand, with the checks, guards, journal and lease of "
+            "diego-webhook."
+        ),
+        epilog=f"""At night, for a foundation cf:
+  diego-runbook check cf       what is wrong, and what the runbook would do
+  diego-runbook watch cf       the state and the run in progress, as they change
+  diego-runbook history cf     what diego-medic has done already
+  diego-runbook run cf         execute the runbook, with all its guards
+  diego-runbook explain cf     the steps by hand, with the kubectl commands
 
-Exit status of all commands: 0 success, 2 usage or config error, 3 the API server or
-the journal is unreachable, 130 interrupted. `diego-runbook COMMAND --help` lists
-what a command adds to that.""",
+{_filled(_STATUS)}""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         parents=[common],
@@ -54,14 +63,19 @@ what a command adds to that.""",
     commands_of = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(
-        name: str, text: str, *, example: str, foundation: str | None = None, exit_status: str | None = None
+        name: str,
+        text: str,
+        *,
+        example: str,
+        foundation: str | None = None,
+        formats: Sequence[str] = ("text", "json", "yaml"),
+        exit_status: str = _READS,
     ) -> argparse.ArgumentParser:
         sub = commands_of.add_parser(
             name,
             help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"Example:\n{textwrap.indent(example, '  ')}"
-            + (f"\n\nExit status: {exit_status}." if exit_status else ""),
+            description=_filled(f"{text[0].upper()}{text[1:]}."),
+            epilog=f"Example:\n{textwrap.indent(example, '  ')}\n\n{_filled(f'Exit status: {exit_status}.')}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             parents=[common],
@@ -71,9 +85,12 @@ what a command adds to that.""",
         elif foundation == "optional":
             text = "name of the foundation in the config file (default: all foundations)"
             sub.add_argument("foundation", metavar="FOUNDATION", nargs="?", help=text)
+        if formats:
+            text = f"output format (default: {formats[0]})"
+            sub.add_argument("-o", "--output", choices=formats, default=formats[0], help=text)
         return sub
 
-    check = command(
+    command(
         "check",
         "diagnose foundations without changing anything",
         example="diego-runbook check\ndiego-runbook check cf -o json",
@@ -88,34 +105,34 @@ what a command adds to that.""",
         exit_status="0 recovered, not-needed or observed; 1 failed; 3 unproven, refused or cancelled",
     )
     run_.add_argument("--observe", action="store_true", help="report what a run would do, delete nothing")
-    watch = command(
+    command(
         "watch",
         "show the state and the run in progress as they change",
         example="diego-runbook watch\ndiego-runbook watch cf | tee incident.log",
         foundation="optional",
         exit_status="0 after Ctrl-C or SIGTERM, which are its normal end",
     )
-    history = command(
+    command(
         "history",
         "list the runs in the journal, newest first",
-        example="diego-runbook history cf",
+        example="diego-runbook history\ndiego-runbook history cf -o json",
         foundation="optional",
     )
     show = command(
         "show",
         "print one run with its steps, pods and evidence",
         example="diego-runbook show cf-20261122t203716z-ef6c",
+        exit_status=_OF_A_RUN,
     )
     show.add_argument("run", metavar="RUN", help="ID of the run, as `history` prints it")
     report = command(
         "report",
-        "print a draft of a post-mortem of one run, in Markdown",
+        "print a draft of a post-mortem of one run",
         example="diego-runbook report cf-20261122t203716z-ef6c >incident.md",
+        formats=("markdown", "json", "yaml"),
+        exit_status=_OF_A_RUN,
     )
-    report.add_argument("run", metavar="RUN", help="ID of the run")
-    for sub in (check, watch, run_, history, show):
-        text = "output format (default: text)"
-        sub.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text", help=text)
+    report.add_argument("run", metavar="RUN", help="ID of the run, as `history` prints it")
     pause = command(
         "pause",
         "suspend restarts until `resume`; monitoring continues",
@@ -139,30 +156,56 @@ what a command adds to that.""",
         "approve",
         "approve a run that waits for approval (mode `approve`)",
         example="diego-runbook approve cf-20261122t203716z-ef6c",
+        exit_status="0 approved, 2 no such run, 3 it does not wait, or the API server or the journal is unreachable",
     )
-    approve.add_argument("run", metavar="RUN", help="ID of the run")
+    approve.add_argument("run", metavar="RUN", help="ID of the run, as `history` prints it")
     command(
         "explain",
         "print the steps of the runbook with their kubectl commands",
         example="diego-runbook explain cf",
         foundation="optional",
+        exit_status=_LOCAL,
     )
     rights = command(
         "manifests",
         "print the Roles that this config needs, for `kubectl apply -f -`",
-        example="diego-runbook manifests --replicas 3 | kubectl apply -f -",
+        example="diego-runbook manifests --replicas 3 | kubectl apply -f -\n"
+        "diego-runbook manifests cf --readers cf-oncall | kubectl apply -f -",
         foundation="optional",
+        formats=("yaml", "json"),
+        exit_status=_LOCAL,
     )
     rights.add_argument("--replicas", type=_count, default=2, metavar="N", help="pods of each StatefulSet (default: 2)")
     text = "namespace of the programs' service accounts (default: diego-medic)"
-    rights.add_argument("--namespace", default="diego-medic", help=text)
+    rights.add_argument("--namespace", default="diego-medic", metavar="NAME", help=text)
+    text = "also a Role for this group of people, who only read; may be given again"
+    rights.add_argument("--readers", action="append", type=_group, default=[], metavar="GROUP", help=text)
+    command(
+        "schema",
+        "print the JSON Schema of the config file, for editors",
+        example="diego-runbook schema >diego.schema.json",
+        formats=("json", "yaml"),
+        exit_status="0 done, 2 usage error",
+    )
     completion = command(
         "completion",
         "print the completion script for a shell",
         example="source <(diego-runbook completion bash)",
+        formats=(),
+        exit_status="0 done, 2 usage error",
     )
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     return made
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _COLUMNS, break_on_hyphens=False)
+
+
+def _group(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a group")
+    return text
 
 
 def _count(text: str) -> int:

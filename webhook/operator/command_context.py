@@ -4,7 +4,6 @@ import getpass
 import os
 import socket
 import sys
-from contextlib import suppress
 from datetime import datetime
 from enum import IntEnum
 from random import Random
@@ -83,11 +82,15 @@ class CommandContext:
     async def align_clock(self, foundation: Foundation) -> None:
         """Compares this machine's clock with the API server's, and uses the server's where they differ by too much.
 
-        What a person does is on record with its time, and compared with times of other machines.
+        What a person does is on record with its time, and compared with times of other machines. Raises
+        ApiUnreachableError where the answer took too long: the command itself would only wait as long once more.
         """
         writer = writer_for(foundation, self.connections)
-        with suppress(KubernetesError):  # a 404 has a Date as well; the command itself reports what is wrong
+        try:
             await writer.read_config_map(journal_name(foundation))
+        except KubernetesError as error:  # a 404 has a Date as well; the command itself reports what is wrong
+            if isinstance(error.__cause__, TimeoutError):
+                raise
         clock = ServerClock(self.clock)
         clock.align(writer.server_time)
         if clock.offset:

@@ -13,21 +13,18 @@ from exporter.kubernetes.api import KubernetesError
 from exporter.serving.log import configure
 from webhook.operator import commands
 from webhook.operator.check_command import check
-from webhook.operator.command_context import CommandContext, ExitCode, hint, mute
-from webhook.operator.next_step import after_error
+from webhook.operator.command_context import CommandContext, ExitCode, hint, mute, say
 from webhook.operator.run_command import run
+from webhook.operator.structured import JSON, structured
 from webhook.operator.watch_command import watch
 from webhook.record.errors import JournalError
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """The exit code of the command that was parsed."""
-    if arguments.command == "completion":  # needs no config
-        from webhook.operator.completion import script  # noqa: PLC0415 - only this command needs it
-
-        sys.stdout.write(script(arguments.shell))
-        return ExitCode.OK
     _accept_all_characters()
+    if arguments.command in {"completion", "schema"}:
+        return _without_config(arguments)
     flags = {"config.file": "diego.yaml", "log.level": "error"} | vars(arguments)
     configure(flags["log.level"], "logfmt")
     try:
@@ -43,11 +40,10 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(_run(arguments, config, foundation))
     except (KubernetesError, JournalError) as error:
-        hint(f"diego-runbook: {error}")
-        only = config.foundations[0] if len(config.foundations) == 1 else None
-        if (concerned := foundation or only) is not None:
-            hint(f"next: {after_error(error, concerned)}")
-        return ExitCode.UNKNOWN
+        if foundation is None:  # the commands on all foundations report each of them themselves
+            hint(f"diego-runbook: {error}")
+            return ExitCode.UNKNOWN
+        return commands.failed(error, foundation, writes=True)
     except KeyboardInterrupt:
         sys.stderr.write("diego-runbook: interrupted; a run in progress stays in the journal and is resumed\n")
         return 130
@@ -56,6 +52,23 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.command == "run":
             sys.stderr.write("diego-runbook: nobody reads the output; the run stays in the journal and is resumed\n")
         return 141
+
+
+def _without_config(arguments: argparse.Namespace) -> int:
+    """The commands that need no config file. What they need is imported for them only."""
+    try:
+        if arguments.command == "completion":
+            from webhook.operator.completion import script  # noqa: PLC0415 - as above
+
+            say(script(arguments.shell).rstrip("\n"))
+        else:
+            from exporter.config.schema import schema, schema_text  # noqa: PLC0415 - as above
+
+            say(schema_text().rstrip("\n") if arguments.output == JSON else structured(schema(), arguments.output))
+    except BrokenPipeError:
+        mute()
+        return 141
+    return ExitCode.OK
 
 
 def _accept_all_characters() -> None:
@@ -87,8 +100,8 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
 ) -> int:
     chosen = (foundation,) if foundation is not None else config.foundations
     async with CommandContext() as command:
-        if arguments.command in {"run", "pause", "resume", "reset", "approve"}:
-            await command.align_clock(foundation or config.foundations[0])
+        if foundation is not None and arguments.command in {"run", "pause", "resume", "reset"}:
+            await command.align_clock(foundation)
         match arguments.command, foundation:
             case "check", _:
                 return await check(command, chosen, output=arguments.output)
@@ -101,18 +114,24 @@ async def _run(  # noqa: C901, PLR0912 - a case for each command
             case "show", _:
                 return await commands.show(command, config, arguments.run, output=arguments.output)
             case "report", _:
-                return await commands.report(command, config, arguments.run)
+                return await commands.report(command, config, arguments.run, output=arguments.output)
             case "pause", Foundation():
-                return await commands.pause(command, foundation, reason=arguments.reason)
+                return await commands.pause(command, foundation, reason=arguments.reason, output=arguments.output)
             case "resume", Foundation():
-                return await commands.resume(command, foundation)
+                return await commands.resume(command, foundation, output=arguments.output)
             case "reset", Foundation():
-                return await commands.reset(command, foundation)
+                return await commands.reset(command, foundation, output=arguments.output)
             case "explain", _:
-                return commands.explain(chosen)
+                return commands.explain(chosen, output=arguments.output)
             case "manifests", _:
-                return commands.show_manifests(chosen, replicas=arguments.replicas, namespace=arguments.namespace)
+                return commands.show_manifests(
+                    chosen,
+                    replicas=arguments.replicas,
+                    namespace=arguments.namespace,
+                    readers=arguments.readers,
+                    output=arguments.output,
+                )
             case "approve", _:
-                return await commands.approve(command, config, arguments.run)
+                return await commands.approve(command, config, arguments.run, output=arguments.output)
             case _:
                 raise AssertionError(arguments.command)

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Protocol
 
 from exporter.kubernetes.api import KubernetesError
-from webhook.operator.command_context import say
+from webhook.operator.command_context import hint, say
+from webhook.operator.next_step import after_run
 from webhook.operator.run_report import outcome_line, step_line
-from webhook.record.journal import Run, StepRecord
+from webhook.record.journal import Outcome, Run, StepRecord
 from webhook.record.store import Store
 
 POLL_INTERVAL = 1.0
+_DONE = {Outcome.RECOVERED, Outcome.NOT_NEEDED, Outcome.OBSERVED}
 
 
 class Progress(Protocol):
@@ -40,6 +42,8 @@ class Lines:
 
     def end(self, run: Run) -> None:
         self.say(outcome_line(run))
+        if run.outcome not in _DONE:
+            hint(f"next: {after_run(run)}")
 
 
 async def follow(

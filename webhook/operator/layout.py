@@ -81,7 +81,9 @@ def _wrapped(line: Line, width: int) -> list[Row]:
     lead = printable(line.lead)
     beside = len(lead) + (BAR + 1 if line.share is not None else 0)
     text = printable(line.text.replace("\t", " ").replace("\n", " "))
-    found = textwrap.wrap(text, max(_NARROWEST, width - beside), max_lines=line.most, placeholder=" …") or [""]
+    # Not at hyphens: a name or a path that is copied must be whole.
+    room = max(_NARROWEST, width - beside)
+    found = textwrap.wrap(text, room, max_lines=line.most, placeholder=" …", break_on_hyphens=False) or [""]
     done = None if line.share is None else round(line.share * BAR)
     first = Row(lead, found[0], line.kind, line.tone, done)
     return [first, *(Row(" " * beside, more, line.kind, line.tone) for more in found[1:])]

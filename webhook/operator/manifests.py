@@ -1,4 +1,4 @@
-"""`diego-runbook manifests`: the Roles of both programs for a foundation, with exactly what it needs."""
+"""`diego-runbook manifests`: the Roles of both programs, and of people who only read, with exactly what each needs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,24 +6,45 @@ from typing import Any
 import yaml
 
 from exporter.config.model import Foundation
-from webhook.operator.permissions import Permission, needed, reading
+from webhook.operator.permissions import Permission, needed, reading, reading_people
 
-EXPORTER, WEBHOOK = "diego-exporter", "diego-webhook"
+EXPORTER, WEBHOOK, READER = "diego-exporter", "diego-webhook", "diego-reader"
 GROUP = "rbac.authorization.k8s.io"
 
 
-def manifests(foundations: Iterable[Foundation], *, replicas: int, namespace: str) -> str:
-    """YAML documents: two Roles in each foundation's namespace, bound to the service accounts in `namespace`.
+def manifests(foundations: Iterable[Foundation], *, replicas: int, namespace: str, readers: Sequence[str] = ()) -> str:
+    """The objects as YAML documents."""
+    found = objects(foundations, replicas=replicas, namespace=namespace, readers=readers)
+    return "---\n".join(yaml.safe_dump(each, sort_keys=False) for each in found)
+
+
+def objects(
+    foundations: Iterable[Foundation], *, replicas: int, namespace: str, readers: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Roles in each foundation's namespace, bound to the service accounts in `namespace`, and to the groups `readers`.
 
     RBAC knows no patterns, so each pod is listed by its name: those of `replicas` pods of each StatefulSet.
     """
-    return "---\n".join(
-        yaml.safe_dump(document, sort_keys=False)
-        for foundation in foundations
-        for account, permissions in ((EXPORTER, reading()), (WEBHOOK, _of_webhook(foundation, replicas)))
-        # Two foundations may share a namespace, so the names contain the foundation.
-        for document in _role(f"{account}-{foundation.name}", account, permissions, foundation.namespace, namespace)
-    )
+    found: list[dict[str, Any]] = []
+    for foundation in foundations:
+        roles = [
+            (EXPORTER, reading(), [_account(EXPORTER, namespace)]),
+            (WEBHOOK, _of_webhook(foundation, replicas), [_account(WEBHOOK, namespace)]),
+        ]
+        if readers:
+            roles.append((READER, reading_people(foundation), [_group(name) for name in readers]))
+        for name, permissions, subjects in roles:
+            # Two foundations may share a namespace, so the names contain the foundation.
+            found += _role(f"{name}-{foundation.name}", permissions, subjects, foundation.namespace)
+    return found
+
+
+def _account(name: str, namespace: str) -> dict[str, str]:
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def _group(name: str) -> dict[str, str]:
+    return {"apiGroup": GROUP, "kind": "Group", "name": name}
 
 
 def _of_webhook(foundation: Foundation, replicas: int) -> tuple[Permission, ...]:
@@ -39,7 +60,7 @@ def _pods(statefulsets: Iterable[str], replicas: int) -> list[str]:
 
 
 def _role(
-    name: str, account: str, permissions: Sequence[Permission], namespace: str, programs: str
+    name: str, permissions: Sequence[Permission], subjects: Sequence[dict[str, str]], namespace: str
 ) -> Iterable[dict[str, Any]]:
     metadata = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/part-of": "diego-medic"}}
     yield {
@@ -53,7 +74,7 @@ def _role(
         "kind": "RoleBinding",
         "metadata": dict(metadata),
         "roleRef": {"apiGroup": GROUP, "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": programs}],
+        "subjects": list(subjects),
     }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from exporter.clock import utc
 from exporter.foundation.summary import API
 from webhook.operator.run_report import outcome_line
-from webhook.operator.screen import LISTENS
+from webhook.operator.screen import LISTENS, you
 from webhook.operator.sight import Sight
 from webhook.record.journal import Journal, Run, StepRecord
 from webhook.status.headline import headline
@@ -76,9 +76,17 @@ def _state(sight: Sight) -> dict[str, str | None]:
     """What is so now, by its topic. Ages are not in it: they change without news."""
     known = sight.known
     head = headline(known)
-    lost = f"NOT LIVE: {sight.trouble}. What was said until now may have changed."
+    lost = (
+        f"NOTHING KNOWN of pods and journal: {sight.trouble}."
+        if sight.never
+        else f"NOT LIVE: {sight.trouble}. What was said until now may have changed."
+    )
     found: dict[str, str | None] = {"live": _LIVE if sight.live else lost}
-    found |= {"state": f"{head.word}. {head.broken}", "repair": f"repair: {head.repair}", "you": f"you: {head.you}"}
+    found |= {
+        "state": f"{head.word}. {head.broken}",
+        "repair": f"repair: {head.repair}",
+        "you": f"you: {you(sight, head)}",
+    }
     request = known.journal.request if known.journal is not None else None
     if request is not None:
         found["request"] = f"requested: a run, by {request.by or 'unknown'}; decided at {utc(request.due)}"

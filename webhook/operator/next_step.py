@@ -2,7 +2,10 @@
 
 from exporter.config.model import Foundation
 from exporter.kubernetes.api import ApiError, KubernetesError
+from webhook.operator.kubectl import kubectl
+from webhook.record.advice import next_look
 from webhook.record.errors import ForeignJournalError, JournalError, JournalLostError
+from webhook.record.journal import Run
 from webhook.requests.decision import Decision, DecisionReason
 
 
@@ -17,7 +20,17 @@ def after_error(error: KubernetesError | JournalError, foundation: Foundation) -
         return "log in to the cluster again, or look at the user in the kubeconfig"
     if isinstance(error, ApiError) and error.status == 403:
         return f"`diego-runbook check {name}` names the missing permission"
-    return f"does the cluster answer? kubectl get pod -n {foundation.namespace}"
+    return f"does the cluster answer? {kubectl(foundation, f'get pod -n {foundation.namespace}')}"
+
+
+def after_run(run: Run) -> str:
+    """The run has ended, or waits for a person."""
+    return as_next(next_look(run))
+
+
+def as_next(sentence: str) -> str:
+    """A sentence as it stands after `next: `."""
+    return f"{sentence[:1].lower()}{sentence[1:]}".removesuffix(".")
 
 
 def after_refusal(decision: Decision, foundation: Foundation) -> str:

@@ -29,6 +29,7 @@ class Permission:
 
 
 READING = ("get", "list", "watch")
+_BOOKS = (("", "configmaps"), ("coordination.k8s.io", "leases"))
 
 
 def reading() -> tuple[Permission, ...]:
@@ -37,12 +38,20 @@ def reading() -> tuple[Permission, ...]:
     return tuple(Permission(verb, group, kind) for group, kind in kinds for verb in READING)
 
 
+def reading_people(foundation: Foundation) -> tuple[Permission, ...]:
+    """What the commands need that only read: `watch`, `history`, `show`, `report`, and `check` without the proof.
+
+    The proof needs exec, with which a person can do anything in an api pod.
+    """
+    return (*reading(), *(Permission("get", group, kind, name=journal_name(foundation)) for group, kind in _BOOKS))
+
+
 def needed(foundation: Foundation, *, deleted: Sequence[str], asked: Sequence[str]) -> tuple[Permission, ...]:
     """All that the webhook needs, by the names of the pods that it may delete and of those that it checks from."""
     rules = [*reading(), Permission("get", "", "pods", "log")]
     rules += [Permission("delete", "", "pods", name=name) for name in deleted]
     rules += [Permission(verb, "", "pods", "exec", name=name) for name in asked for verb in ("get", "create")]
-    for group, kind in (("", "configmaps"), ("coordination.k8s.io", "leases")):
+    for group, kind in _BOOKS:
         rules += [Permission(verb, group, kind, name=journal_name(foundation)) for verb in ("get", "update")]
         rules.append(Permission("create", group, kind))
     return (*rules, Permission("create", "", "events"))

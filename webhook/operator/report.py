@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from exporter.clock import utc
 from exporter.config.model import Foundation
+from exporter.config.remediation import Mode
 from exporter.foundation.assess import leaders, serving
 from exporter.foundation.findings import listens, state
+from webhook.operator.check_advice import after_check
 from webhook.operator.checkup import Checkup
 from webhook.operator.command_context import ExitCode
 from webhook.operator.lines import SYMBOLS, Line
@@ -39,6 +41,8 @@ def checkup_lines(checkup: Checkup) -> list[str]:
     lines.append("")
     lines += [f"finding {finding.name}: {finding.text}" for finding in checkup.findings]
     lines.append(f"=> {would_do(checkup)}")
+    if advice := after_check(checkup):
+        lines.append(f"next: {advice}")
     return lines
 
 
@@ -91,7 +95,7 @@ def _drawn(checkup: Checkup) -> Iterable[Line]:
         elif text.startswith(("  trouble ", "  missing permission ")):
             yield Line(text[_WIDTH + 2 :], text[: _WIDTH + 2], "needs")
         else:
-            yield Line(text, tone="strong" if text.startswith("=>") else "")
+            yield Line(text, tone="strong" if text.startswith(("=>", "next:")) else "")
 
 
 def _row(name: str, text: str) -> str:
@@ -150,9 +154,8 @@ def _journal(checkup: Checkup) -> list[str]:
 
 
 def would_do(checkup: Checkup) -> str:
-    """What the runbook would do now, and the command that starts it."""
+    """What the runbook would do now."""
     foundation = checkup.foundation
-    command = f"diego-runbook run {foundation.name}"
     if checkup.reachable is None:
         why = (checkup.attempts[-1].reason or "flapping") if checkup.attempts else "no api pod could be asked"
         return f"the runbook would do nothing: unknown is no reason to delete a pod ({why})"
@@ -175,4 +178,8 @@ def would_do(checkup: Checkup) -> str:
         for pod in checkup.view.components[name].pods
         if not pod.terminating
     ]
-    return f"the runbook would delete {', '.join(pods)}, wait for the new pods, and verify. To start it: {command}"
+    restart = f"delete {', '.join(pods)}, wait for the new pods, and verify"
+    if foundation.remediation.mode in {None, Mode.OBSERVE}:
+        mode = "mode `observe`" if foundation.remediation.mode else "no mode set"
+        return f"with {mode} the runbook would delete nothing; in mode `auto` it would {restart}"
+    return f"the runbook would {restart}"

@@ -1,6 +1,7 @@
 """What `history`, `show` and `run` print of runs, as lines of plain text. Pure."""
 
 from exporter.clock import utc
+from webhook.operator.next_step import after_run
 from webhook.record.journal import Journal, Run, StepRecord
 
 
@@ -34,7 +35,7 @@ def run_lines(run: Run) -> list[str]:
     ]
     lines += [step_line(step) for step in run.steps]
     lines += [f"  pod {pod.name} {pod.uid}: {pod.state}" for pod in run.pods]
-    lines += ["", outcome_line(run)]
+    lines += ["", outcome_line(run), f"next: {after_run(run)}"]
     if run.evidence:
         lines += ["", "evidence:", run.evidence]
     return lines

@@ -7,6 +7,7 @@ from typing import Final
 
 from exporter.clock import ago, utc
 from exporter.foundation.summary import API, Fact
+from webhook.operator.kubectl import kubectl
 from webhook.operator.lines import PENDING, SYMBOLS, Line, Section
 from webhook.operator.run_report import outcome_line
 from webhook.operator.sight import Sight
@@ -50,11 +51,8 @@ def screen(sights: Sequence[Sight]) -> list[Section]:
 def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
     """One foundation: its state, the run in progress, what is wrong, how it is known, what was done before."""
     known = sight.known
-    name = known.foundation.name
     lost = () if sight.live else (Line(not_live(sight), "  ? ", "unknown", "strong"),)
-    look = f"Look at the API server; `diego-runbook check {name}` names what is missing."
-    you = look if sight.tried and not sight.live else head.you
-    answers = (Line(head.repair, _label("Repair")), Line(you, _label("You"), tone="strong"))
+    answers = (Line(head.repair, _label("Repair")), Line(you(sight, head), _label("You"), tone="strong"))
     sections = [Section(0, (_state(sight, head), *lost, *answers, *_requested(known))), *run_sections(sight)]
     sections.append(Section(2, tuple(_findings(sight))))
     sections.append(Section(3, tuple(_pods(sight))))
@@ -69,13 +67,22 @@ def foundation(sight: Sight, head: Headline, *, alone: bool) -> list[Section]:
     return [section for section in sections if section.lines]
 
 
+def you(sight: Sight, head: Headline) -> str:
+    """What a person does: find out first why nothing newer is known."""
+    if not sight.tried or sight.live:
+        return head.you
+    settings = sight.known.foundation
+    asked = kubectl(settings, f"get pod -n {settings.namespace}")
+    return f"Does the cluster answer? `{asked}`. `diego-runbook check {settings.name}` names what is missing."
+
+
 def not_live(sight: Sight) -> str:
-    """Why this may be old, and how old it is."""
-    return (
-        f"NOT LIVE, trying again: {sight.trouble}. Pods: {sight.pods_as_of}; journal: {sight.journal_as_of}."
-        if sight.tried
-        else "Asking the API server …"
-    )
+    """Why this may be old and how old it is, or why nothing is known."""
+    if not sight.tried:
+        return "Asking the API server …"
+    if sight.never:
+        return f"NOTHING KNOWN of pods and journal, trying again: {sight.trouble}."
+    return f"NOT LIVE, trying again: {sight.trouble}. Pods: {sight.pods_as_of}; journal: {sight.journal_as_of}."
 
 
 def run_sections(sight: Sight) -> list[Section]:
@@ -142,7 +149,9 @@ def end_printed(run: Run) -> Section:
 
 def _state(sight: Sight, head: Headline) -> Line:
     """What is not live is never shown as if it were."""
-    kind, last = (head.kind, "") if sight.live else ("unknown", "LAST KNOWN: " if sight.tried else "")
+    kind, last = (
+        (head.kind, "") if sight.live else ("unknown", "LAST KNOWN: " if sight.tried and not sight.empty else "")
+    )
     lead = f"{SYMBOLS[kind]} {sight.known.foundation.name} "
     return Line(f"{last}{head.word.upper()}. {head.broken}", lead, kind, "strong")
 

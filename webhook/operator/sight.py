@@ -30,6 +30,16 @@ class Sight:
         return self.tried and not self.known.error and (read or self.denied)
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing of what the API server tells can be shown: it never told, or that was too long ago."""
+        return self.known.journal is None and not self.known.summary.fresh
+
+    @property
+    def never(self) -> bool:
+        """Whether the API server has told nothing since the start."""
+        return self.journal_at is None and self.known.view.synced_at is None
+
+    @property
     def trouble(self) -> str:
         """Why it may be old."""
         return self.known.error or self.known.trouble or "the API server does not answer"

@@ -6,15 +6,18 @@ import msgspec
 import yaml
 
 from exporter.clock import utc
+from webhook.operator.check_advice import after_check
 from webhook.operator.checkup import Checkup
 from webhook.operator.report import would_do
+from webhook.operator.screen import you
 from webhook.operator.sight import Sight
 from webhook.record.journal import Run
 from webhook.record.public import public_run
 from webhook.requests.decision import Decision
 from webhook.status.headline import headline
 
-TEXT, JSON, YAML = FORMATS = ("text", "json", "yaml")
+TEXT, JSON, YAML = "text", "json", "yaml"
+MARKDOWN = "markdown"
 
 
 def structured(value: Any, output: str) -> str:
@@ -43,7 +46,7 @@ def public_sight(sight: Sight) -> dict[str, Any]:
         "state": head.word,
         "reachable": known.reachable,
         "repair": head.repair,
-        "you": head.you,
+        "you": you(sight, head),
         "findings": [{"name": each.name, "text": each.text} for each in known.summary.findings] if fresh else None,
         "pods": {
             each.name: {"state": each.state, "label": each.label, "listens": each.listens}
@@ -73,6 +76,7 @@ def public_checkup(checkup: Checkup) -> dict[str, Any]:
         "reachable": checkup.reachable,
         "exit_code": int(checkup.exit_code),
         "would_do": would_do(checkup),
+        "next": after_check(checkup),
         "findings": [{"name": each.name, "text": each.text} for each in checkup.findings],
         "trouble": list(checkup.trouble),
         "missing_permissions": [str(each) for each in checkup.lacking],

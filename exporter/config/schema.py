@@ -10,24 +10,28 @@ from typing import Any, get_args, get_origin
 from msgspec import NODEFAULT
 from msgspec.structs import FieldInfo, fields
 
+from exporter.config.docstrings import below_fields
+from exporter.config.kinds import Kind, as_written, kind_of, presets
 from exporter.config.load import File
 from exporter.config.remediation import Mode
 from exporter.config.types import Strict
-from reference.docstrings import below_fields
-from reference.settings import Kind, as_written, kind_of, presets
 
 URL = "https://raw.githubusercontent.com/diego-medic/diego-medic/main/docs/diego.schema.json"
 
 
-def schema_text() -> str:
-    """The file docs/diego.schema.json."""
-    document = {
+def schema() -> dict[str, Any]:
+    """The whole document. The texts are read from the source, beside which the programs are installed."""
+    return {
         "$schema": "http://json-schema.org/draft-07/schema#",  # the draft that the editors' YAML language server knows
         "$id": URL,
         "title": "diego.yaml",
         **_model(File, path=""),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def schema_text() -> str:
+    """The file docs/diego.schema.json, and what `diego-runbook schema` prints."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _model(model: type[Strict], *, path: str) -> dict[str, Any]:
