@@ -23,6 +23,7 @@ PROMISED = {
     ("DiegoActiveLabelStale", "5m", None, "warning", None),
     ("DiegoServingPodNotLabelled", "5m", None, "warning", None),
     ("DiegoBBSNotAnswering", "2m", None, "critical", None),
+    ("DiegoBBSCallInconclusive", "15m", None, "warning", None),
     ("DiegoLeadershipFlapping", None, None, "warning", None),
     ("DiegoExporterAbsent", "5m", None, "critical", None),
     ("DiegoViewStale", "5m", None, "critical", None),
@@ -59,7 +60,18 @@ METRICS = {
     "diego_webhook_alerts_total",
 }
 PROMQL_WORDS = {"and", "or", "unless", "by", "on"}
-PROMQL_WORDS |= {"absent", "count", "count_over_time", "increase", "max", "max_over_time", "round", "sum", "time"}
+PROMQL_WORDS |= {
+    "absent",
+    "count",
+    "count_over_time",
+    "increase",
+    "max",
+    "max_over_time",
+    "present_over_time",
+    "round",
+    "sum",
+    "time",
+}
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 
