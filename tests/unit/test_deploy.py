@@ -17,7 +17,7 @@ from webhook.operator.manifests import manifests
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILES = sorted(file for file in DEPLOY.rglob("*.yaml") if not file.name.endswith(".patch.yaml"))
 OBJECTS: list[dict[str, Any]] = [
-    each for file in FILES for each in yaml.safe_load_all(file.read_text()) if "kind" in each and "$patch" not in each
+    each for file in FILES for each in yaml.safe_load_all(file.read_text()) if "kind" in each
 ]
 DEPLOYMENTS = [each for each in OBJECTS if each["kind"] == "Deployment"]
 
@@ -86,6 +86,19 @@ def test_the_overlay_for_people_adds_the_users_and_changes_nothing_else() -> Non
     assert after["containers"][0]["name"] == before["containers"][0]["name"]
     assert (mount["name"], volume["secret"]["secretName"]) == (volume["name"], secret["name"])
     assert volume["name"] not in {each["name"] for each in before["volumes"]}
+
+
+def test_the_overlay_for_several_foundations_removes_the_roles_of_the_base_one_by_one() -> None:
+    """kustomize 5 crashes on a patch that deletes several objects."""
+    patches = yaml.safe_load((DEPLOY / "overlays/several-foundations/kustomization.yaml").read_text())["patches"]
+    removed = [yaml.safe_load(each["patch"]) for each in patches]  # one document each, or this raises
+    assert {each.pop("$patch") for each in removed} == {"delete"}
+    base = list(yaml.safe_load_all((DEPLOY / "base/rbac.yaml").read_text()))
+    assert [_identity(each) for each in removed] == [_identity(each) for each in base]
+
+
+def _identity(each: dict[str, Any]) -> tuple[str, str, str, str]:
+    return each["apiVersion"], each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]
 
 
 def test_the_route_of_the_operator_is_the_shipped_one() -> None:
