@@ -18,15 +18,16 @@ import pytest
 SCRIPTS = Path(os.environ.get("DIEGO_MEDIC_CLUSTER", Path(__file__).parents[2] / ".." / "shared" / "cluster"))
 
 
-def processes(script: str, pod: str) -> list[int]:
-    """The pids, as this machine counts them, of what runs this script in a pod."""
+def processes(script: str, pod: str, **environment: str) -> list[int]:
+    """The pids, as this machine counts them, of what runs this script in a pod with such an environment."""
+    wanted = {f"{key}={value}".encode() for key, value in {"HOSTNAME": pod, **environment}.items()}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+            command, given = ((folder / name).read_bytes().split(b"\0") for name in ("cmdline", "environ"))
         except OSError:  # it has ended
             continue
-        if script.encode() in command.split(b"\0") and f"HOSTNAME={pod}".encode() in environment.split(b"\0"):
+        if script.encode() in command and wanted <= set(given):
             found.append(int(folder.name))
     return found
 

@@ -70,6 +70,14 @@ class Prometheus:
         found = await self._ask("alerts")
         return {each["labels"]["alertname"] for each in found["alerts"] if each["state"] == "firing"}
 
+    async def firing_for(self) -> dict[str, set[str]]:
+        """The same for each foundation."""
+        found: dict[str, set[str]] = {}
+        for each in (await self._ask("alerts"))["alerts"]:
+            if each["state"] == "firing":
+                found.setdefault(each["labels"].get("foundation", ""), set()).add(each["labels"]["alertname"])
+        return found
+
     async def value(self, query: str) -> float | None:
         """The value of a query that has one result, or none."""
         found = (await self._ask("query", query=query))["result"]
