@@ -135,6 +135,11 @@ async def standing(cf: Cf, shapes: Iterable[Shape], node: Path) -> AsyncIterator
     scripts = (await cf.found(f"{cf.core}/configmaps/{SCRIPTS}"))["data"]
     known: dict[str, list[str]] = {}
     namespaces = [NAMES, *(each.shape.namespace for each in made)]
+
+    async def gone() -> bool:
+        return not await cf.kubectl("get", "namespaces", "--ignore-not-found", "-o", "name", *namespaces)
+
+    await until(gone, what="the foundations of an earlier run to be gone", deadline=PATIENCE, every=1)
     for each in made:
         (node / each.shape.namespace).mkdir(parents=True)
     try:
