@@ -168,6 +168,8 @@ async def test_an_api_server_that_goes_away_after_the_first_delete(cf: Cf) -> No
         await cf.fault("api-start")
         run = await webhook.ended(deadline=PATIENCE)
     assert run["outcome"] in {"recovered", "failed"}
-    assert {pod["name"] for pod in run["pods"] if pod["deleted"]} == {each.pod for each in first}
+    # Where the pod was replaced before the server died, nobody can say by whom: the answer is on no record.
+    dealt_with = {pod["name"] for pod in run["pods"] if pod["state"] in {"deleted", "gone", "replaced"}}
+    assert dealt_with == {each.pod for each in first}
     assert cf.deletions() == first
     assert (await cf.uids())[other] == cf.originals[other]
