@@ -7,6 +7,7 @@ loses only itself. prometheus-client's choice of a format is not used, because a
 import asyncio
 import logging
 import re
+import struct
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -21,13 +22,15 @@ from exporter.serving.turns import Turns
 log = logging.getLogger(__name__)
 
 _REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
-_GZIP = 16 + zlib.MAX_WBITS
+_GZIP_HEADER: Final = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+_LAST_BLOCK: Final = b"\x03\x00"
+"""Of deflate: one with nothing in it."""
 LEAD: Final = 0.25
 """Seconds before a scrape is expected at which its response is prepared."""
 LONGEST_INTERVAL: Final = 120.0
 """Seconds between two scrapes beyond which the next is not expected."""
-_BLOCK = 256 * 1024
-"""Bytes that are compressed at once, which takes about a millisecond."""
+_SMALL: Final = 8 * 1024
+"""Characters below which neighbouring blocks are compressed together: alone they would not become smaller."""
 
 
 @lru_cache(maxsize=16)
@@ -112,6 +115,7 @@ class Exposition:
         self._parts = parts
         self._ahead = ahead
         self._last: tuple[Hashable, ScrapeResponse] | None = None
+        self._compressed: dict[str, bytes] = {}  # the blocks of the last compressed response
         self._one_at_a_time = asyncio.Lock()
         self._asked_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -151,22 +155,49 @@ class Exposition:
             return self._last[1]
 
     async def _response(self, format_: Format, *, zipped: bool, turns: Turns) -> ScrapeResponse:
-        compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP) if zipped else None
+        headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+            return ScrapeResponse(await self._gzipped(_joined(self._blocks(format_)), turns), headers)
         body: list[bytes] = []
         for block in self._blocks(format_):
-            content = memoryview(block.encode())
-            for start in range(0, len(content), _BLOCK):
-                piece = content[start : start + _BLOCK]
-                body.append(bytes(piece) if compressor is None else compressor.compress(piece))
-                await turns.turn()
-        headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
-        if compressor is not None:
-            body.append(compressor.flush())
-            headers["Content-Encoding"] = "gzip"
+            body.append(block.encode())
+            await turns.turn()
         return ScrapeResponse(b"".join(body), headers)
+
+    async def _gzipped(self, blocks: Iterable[str], turns: Turns) -> bytes:
+        """One member of gzip (RFC 1952). A block that the response before had as well is not compressed again."""
+        before, self._compressed = self._compressed, {}
+        body, crc, size = [_GZIP_HEADER], 0, 0
+        for block in blocks:
+            content = block.encode()
+            crc, size = zlib.crc32(content, crc), size + len(content)
+            compressed = before.get(block)
+            if compressed is None:
+                compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+                compressed = compressor.compress(content) + compressor.flush(zlib.Z_FULL_FLUSH)
+            self._compressed[block] = compressed
+            body.append(compressed)
+            await turns.turn()
+        return b"".join([*body, _LAST_BLOCK, struct.pack("<LL", crc, size & 0xFFFFFFFF)])
 
     def _blocks(self, format_: Format) -> Iterator[str]:
         for part in self._parts:
             yield from part.blocks(format_)
         if format_ is Format.OPENMETRICS:
             yield EOF
+
+
+def _joined(blocks: Iterable[str]) -> Iterator[str]:
+    """The blocks, of which small neighbours are one."""
+    small: list[str] = []
+    for block in blocks:
+        if len(block) < _SMALL:
+            small.append(block)
+            continue
+        if small:
+            yield "".join(small)
+            small.clear()
+        yield block
+    if small:
+        yield "".join(small)
