@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,6 +50,9 @@ def main() -> int:
             rows += MEASURES[name]()
         except MissingToolError as error:
             skipped.append(f"Not measured: {name}; {error}.")
+        except Exception as error:  # noqa: BLE001 - what was measured in half an hour must not be lost for it
+            traceback.print_exc()
+            skipped.append(f"Not measured: {name}, which failed: {type(error).__name__}.")
         sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
     text = f"{machine()}\n\n{table(rows)}\n" + "".join(f"\n{line}\n" for line in skipped)
     sys.stdout.write(text)

@@ -20,7 +20,8 @@ from bench.programs import until
 
 HOST, PORT = "10.96.0.89", 8889
 RECORD = ("configmap/diego-medic-diego-api", "lease/diego-medic-diego-api")
-PATIENCE = 180.0
+PATIENCE = 600.0
+"""Seconds: a kubelet has taken three minutes to end a pod."""
 
 
 @contextmanager
