@@ -80,7 +80,7 @@ async def test_it_ends_with_zero(config: Path, number: signal.Signals) -> None:
         await exporter.until({REACHABLE.format("cf"): 1})
 
         assert await exporter.end(number) == 0
-        assert "msg=stopping" in exporter.log[-1]
+        await exporter.said("msg=stopping")
 
 
 @pytest.mark.parametrize("how", ["post", "signal"])
@@ -108,7 +108,7 @@ async def test_a_reload_changes_what_changed_and_nothing_else(
         )
         assert [name for name in after if "foundation=goes" in name] == []
         assert after[PROBES.format("changes", "success")] >= before[PROBES.format("changes", "success")]
-        assert len([line for line in exporter.log if "BBS is reachable" in line and "foundation=stays" in line]) == 1
+        assert len(await exporter.said("BBS is reachable", "foundation=stays")) == 1
 
 
 async def test_a_shard_observes_its_own_foundations_also_after_a_reload(
@@ -145,7 +145,7 @@ async def test_a_config_that_is_wrong_is_not_taken_over(config: Path) -> None:
         name = "diego_exporter_config_last_reload_success_timestamp_seconds"
         assert found[name] == started[name]
         assert found[REACHABLE.format("cf")] == 1
-        assert [line for line in exporter.log if "level=ERROR" in line and "foundations[0].nam" in line]
+        await exporter.said("level=ERROR", "foundations[0].nam")
 
         write(config, good)
         assert (await exporter.get("/-/reload", method="POST"))[0] == 200

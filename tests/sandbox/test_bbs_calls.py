@@ -53,7 +53,7 @@ async def test_a_bbs_that_accepts_and_does_not_answer() -> None:
 
         box.fault("bbs-mute")
         await exporter.until({REACHABLE: 1, ANSWERS: 0, SERVING: 1})
-        assert any('msg="BBS does not answer"' in line for line in exporter.log)
+        await exporter.said('msg="BBS does not answer"')
 
         box.fault("bbs-unmute")
         await exporter.until({REACHABLE: 1, ANSWERS: 1})
@@ -96,7 +96,7 @@ async def test_certificates_that_can_not_be_used_make_it_unknown() -> None:
         shutil.copy(key, key.with_suffix(".kept"))
         key.write_text("no key")
         await exporter.until({ANSWERS: None, REACHABLE: 1})
-        said = [line for line in exporter.log if "BBS is not called" in line]
+        said = await exporter.said("BBS is not called")
         assert len(said) == 1
         assert "is not an unencrypted private key in PEM format" in said[0]
 
@@ -111,7 +111,7 @@ async def test_without_its_certificates_the_exporter_runs_and_connects() -> None
         key.rename(key.with_suffix(".kept"))
         async with observed(box) as exporter:
             assert ANSWERS not in await exporter.metrics()
-            said = [line for line in exporter.log if "BBS is not called" in line]
+            said = await exporter.said("BBS is not called")
             assert len(said) == 1
             assert "cannot be read: No such file or directory" in said[0]
 

@@ -138,7 +138,7 @@ async def test_what_may_not_be_read_is_unknown_and_says_why() -> None:
             assert from_kubernetes(found) == []
             assert (await exporter.until({synced(): 0}))[synced()] == 0
             assert requests(await exporter.metrics(), "list")["403"] > 0
-            assert [line for line in exporter.log if "lost sync" in line and "403" in line]
+            await exporter.said("lost sync", "403")
 
             box.fault("allow-all")
             await exporter.until(healthy())
@@ -204,4 +204,4 @@ async def test_a_missing_statefulset_is_said_once() -> None:
             await asyncio.sleep(1)
 
             assert [name for name in found if "cloud_controller" in name] == []
-            assert len([line for line in exporter.log if "missing=no-such" in line]) == 1
+            assert len(await exporter.said("missing=no-such")) == 1

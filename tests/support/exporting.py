@@ -73,6 +73,17 @@ class Exporter:
             raise AssertionError(f"wanted {dict(expected)}, found {found}; the log:\n" + "\n".join(self.log)) from None
         return seen
 
+    async def said(self, *words: str) -> list[str]:
+        """The lines of the log with all these words, once there is one: what comes through a pipe may be late."""
+        found: list[str] = []
+
+        async def there() -> bool:
+            found[:] = [line for line in self.log if all(word in line for word in words)]
+            return bool(found)
+
+        await eventually(there)
+        return found
+
     async def end(self, number: int = signal.SIGTERM) -> int:
         if self.process.returncode is None:
             self.process.send_signal(number)
