@@ -153,15 +153,29 @@ class Incident:
             await asyncio.sleep(STEP)
             if stage.disturbed():
                 deadline = stage.loop.now + BOUND
-            elif (begun := stage.begun()) is not None:
-                deadline = max(deadline, begun + BOUND)  # a run that has just begun is judged when it had its time
             fine = not stage.under_way() and (stage.reachable() or stage.forbidden())
             quiet = quiet + STEP if fine else 0.0
         journal, reachable = stage.journal, stage.reachable()
-        if journal is not None and journal.open_run is not None and not stage.lost:
+        forbidden, misled = stage.forbidden(), stage.misled()
+        if journal is not None and journal.open_run is not None and not await self._ends(journal.open_run.id):
             problems.append(f"run {journal.open_run.id} did not end within {BOUND:g} s of its begin and of calm")
-        if not reachable and not stage.forbidden() and not stage.misled():
+        if not reachable and not forbidden and not misled:
             problems.append(f"the foundation is still broken after {BOUND:g} s of calm, and nothing forbids a run")
         last = journal.runs[-1] if journal is not None and journal.runs else None
         if last is not None and last.outcome is Outcome.RECOVERED and not reachable and not self.plan.random:
             problems.append("recovered is claimed, and the BBS is not reachable")
+
+    async def _ends(self, run: str) -> bool:
+        """Whether this run ends within its bound, or the journal is lost: one that has just begun needs its time."""
+        stage = self.stage
+        begun = next(each.at for each in stage.box.history.written if each.journal.find(run) is not None)
+        while (
+            not stage.lost
+            and stage.journal is not None
+            and (each := stage.journal.open_run) is not None
+            and each.id == run
+        ):
+            if stage.loop.now >= begun + BOUND:
+                return False
+            await asyncio.sleep(STEP)
+        return True

@@ -144,12 +144,5 @@ class Stage:
             return True
         return self.journal is not None and self.journal.open_run is not None and not self.lost
 
-    def begun(self) -> float | None:
-        """When the open run was first on record, in seconds of the loop; None: no run is open."""
-        run = self.journal.open_run if self.journal is not None else None
-        if run is None or self.lost:
-            return None
-        return next(each.at for each in self.box.history.written if each.journal.find(run.id) is not None)
-
     def note(self, text: str) -> None:
         self.trace.append((self.loop.now, text))
