@@ -37,6 +37,8 @@ from exporter.serving.server import Daemon, Server, application
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Reload = Callable[[], Coroutine[None, None, str | None]]
 """Reloads the config; returns what is wrong with it, or None."""
 DISTRIBUTION = "diego-medic"
@@ -69,9 +71,6 @@ class Start:
     options: Options
     clock: Clock
     common: CachedCollectors
-
-
-T = TypeVar("T")
 
 
 def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
