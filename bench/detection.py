@@ -6,12 +6,9 @@ Needs what `bench.real` needs. The exporter has its default times, so a connect 
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -20,13 +17,15 @@ import yaml
 from bench.exposed import value
 from bench.http import PROMETHEUS, Client
 from bench.measure import Row, Times, table
-from bench.programs import exporter
-from bench.real import HOST, Cluster, accepts, real_cluster
+from bench.programs import exporter, until
+from bench.real import HOST, Cluster, accepts, real_cluster, told
 
 GAUGES = {
     "connect": 'diego_bbs_tcp_reachable{foundation="cf",vantage="exporter"}',
     "label": 'diego_bbs_active_leaders{foundation="cf"}',
 }
+_COLUMN = "-o=jsonpath={.metadata.labels.skiff-role-active}{'\\n'}"
+_LABELS = ("get", "pods", "-n", "cf", "-l", "skiff-role-name=diego-api", "--watch-only", _COLUMN)
 PATIENCE = 120.0
 
 
@@ -66,10 +65,22 @@ def _round(cluster: Cluster, port: int) -> tuple[dict[str, float], dict[str, flo
         def gauge(name: str) -> float | None:
             return value(client.send(scrape).body.decode(), GAUGES[name])
 
-        _until(lambda: all(gauge(name) == 1 for name in GAUGES))
+        until(
+            lambda: all(gauge(name) == 1 for name in GAUGES),
+            what="the exporter shows that all is well",
+            seconds=PATIENCE,
+        )
         theirs: dict[str, float] = {}
         ours: dict[str, float] = {}
-        with _watch(cluster, theirs) as began:
+        began = 0.0
+
+        def tell(label: str) -> None:
+            if label.strip() == "false" and began:
+                theirs.setdefault("label", time.monotonic() - began)
+
+        with told(cluster, *_LABELS, tell=tell):
+            began = time.monotonic()
+            cluster.fault("locket-db-down")
             connecting = Thread(target=_connects, args=(began, theirs))
             connecting.start()
 
@@ -79,49 +90,17 @@ def _round(cluster: Cluster, port: int) -> tuple[dict[str, float], dict[str, flo
                         ours[name] = time.monotonic() - began
                 return ours.keys() == GAUGES.keys() == theirs.keys()
 
-            _until(all_shown)
+            until(all_shown, what="both gauges show it", seconds=PATIENCE, every=0.02)
             connecting.join()
     cluster.fault("locket-db-up")
     cluster.kubectl("delete", "pods", "-n", "cf", "--wait=false", "diego-api-0", "diego-api-1")
     return ours, theirs
 
 
-@contextmanager
-def _watch(cluster: Cluster, found: dict[str, float]) -> Iterator[float]:
-    """Breaks the foundation, and notes when a watch tells that a pod is not labelled active any more."""
-    command = ["kubectl", "get", "pods", "-n", "cf", "--watch-only", "-l", "skiff-role-name=diego-api"]
-    command += ["-o", "jsonpath={.metadata.labels.skiff-role-active}{'\\n'}"]
-    with subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE, text=True) as watching:
-
-        def read() -> None:
-            for line in watching.stdout or ():
-                if line.strip() == "false":
-                    found.setdefault("label", time.monotonic() - began)
-
-        time.sleep(2)  # until the watch is open
-        began = time.monotonic()
-        reading = Thread(target=read)
-        reading.start()
-        try:
-            cluster.fault("locket-db-down")
-            yield began
-        finally:
-            watching.terminate()
-            reading.join()
-
-
 def _connects(began: float, found: dict[str, float]) -> None:
     while accepts() and time.monotonic() - began < PATIENCE:
         time.sleep(0.05)
     found["connect"] = time.monotonic() - began
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise RuntimeError(f"not within {PATIENCE:g} s")
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -112,14 +112,14 @@ def blackbox() -> Iterator[Program]:
             yield found
 
 
-def until(condition: Callable[[], bool], *, what: str, seconds: float = 60.0) -> None:
-    """Waits for a condition; a connection that is refused is not it yet."""
+def until(condition: Callable[[], bool], *, what: str, seconds: float = 60.0, every: float = 0.05) -> None:
+    """Waits for a condition; a connection that is refused is not it yet. All times are seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(OSError):
             if condition():
                 return
-        time.sleep(0.05)
+        time.sleep(every)
     raise RuntimeError(f"not within {seconds:g} s: {what}")
 
 

@@ -10,9 +10,11 @@ import shlex
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from bench.measure import MissingToolError
@@ -20,6 +22,8 @@ from bench.programs import until
 
 HOST, PORT = "10.96.0.89", 8889
 RECORD = ("configmap/diego-medic-diego-api", "lease/diego-medic-diego-api")
+_OPEN = 2.0
+"""Seconds until a watch of kubectl is open."""
 PATIENCE = 600.0
 """Seconds: a kubelet has taken three minutes to end a pod."""
 
@@ -94,6 +98,26 @@ class Cluster:
     def is_wedged(self) -> bool:
         logs = [self.kubectl("logs", "-n", "cf", f"diego-api-{each}", "-c", "diego-api") for each in range(2)]
         return all("lost the lock database" in log for log in logs)
+
+
+@contextmanager
+def told(cluster: Cluster, *query: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Runs `kubectl` with this query as a watch, and gives each line to `tell`, in a thread."""
+    command = ["kubectl", *query]
+    with subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE, text=True) as watching:
+
+        def read() -> None:
+            for line in watching.stdout or ():
+                tell(line)
+
+        reading = Thread(target=read)
+        reading.start()
+        try:
+            time.sleep(_OPEN)
+            yield
+        finally:
+            watching.terminate()
+            reading.join()
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

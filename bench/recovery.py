@@ -9,7 +9,6 @@ Needs what `bench.real` needs. `ROUNDS` in the environment replaces 5.
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,13 +18,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import yaml
 
 from bench.measure import Row, Times, table
 from bench.programs import until
-from bench.real import HOST, PORT, Cluster, real_cluster
+from bench.real import HOST, PORT, Cluster, real_cluster, told
 
 _COLUMNS = "N:.metadata.name,U:.metadata.uid,A:.metadata.labels.skiff-role-active,R:.status.containerStatuses[*].ready"
 _PODS = ("get", "pods", "-n", "cf", "-l", "skiff-role-name=diego-api", "--no-headers", f"-o=custom-columns={_COLUMNS}")
@@ -85,32 +83,22 @@ def _watched(cluster: Cluster) -> Iterator[Callable[[], float]]:
     """A watch on the pods. What is yielded returns the Unix time at which all were new and ready, and one active."""
     before = {uid for _, uid, *_ in map(str.split, cluster.kubectl(*_PODS).splitlines())}
     found: list[float] = []
-    command = ["kubectl", *_PODS, "--watch"]
-    with subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE, text=True) as watching:
+    pods: dict[str, tuple[str, str, str]] = {}
 
-        def read() -> None:
-            pods: dict[str, tuple[str, str, str]] = {}
-            for line in watching.stdout or ():
-                pod, uid, active, ready = line.split()
-                pods[pod] = uid, active, ready
-                uids, labels, containers = zip(*pods.values(), strict=True)
-                new = len(pods) == 2 and not before.intersection(uids)
-                if new and set(containers) == {"true,true"} and labels.count("true") == 1:
-                    found.append(time.time())
+    def tell(line: str) -> None:
+        pod, uid, active, ready = line.split()
+        pods[pod] = uid, active, ready
+        uids, labels, containers = zip(*pods.values(), strict=True)
+        new = len(pods) == 2 and not before.intersection(uids)
+        if new and set(containers) == {"true,true"} and labels.count("true") == 1:
+            found.append(time.time())
 
-        reading = Thread(target=read)
-        reading.start()
+    def whole_at() -> float:
+        until(lambda: bool(found), what="the watch tells that all pods are ready")
+        return found[0]
 
-        def whole_at() -> float:
-            until(lambda: bool(found), what="the watch tells that all pods are ready")
-            return found[0]
-
-        try:
-            time.sleep(1)  # until the watch is open
-            yield whole_at
-        finally:
-            watching.terminate()
-            reading.join()
+    with told(cluster, *_PODS, "--watch", tell=tell):
+        yield whole_at
 
 
 def _config(directory: Path, kubeconfig: str) -> Path:
