@@ -1,8 +1,6 @@
 """`python -m sandbox.simulation`: plays incidents; prints how many, how fast, and every violation with its replay."""
 
 import argparse
-import gc
-import logging
 import sys
 import time
 from collections import Counter
@@ -12,8 +10,9 @@ from multiprocessing import Pool
 from typing import get_args
 
 from sandbox.simulation.faults import CALL_FAULTS, CHOSEN_STEP_FAULTS, Plan
-from sandbox.simulation.incident import Incident, Report
+from sandbox.simulation.incident import Incident
 from sandbox.simulation.settings import SceneName
+from sandbox.simulation.worker import begin, play, quiet
 
 CHUNK, TASKS = 10, 12
 """Incidents in a chunk, and chunks of a worker process: no garbage is collected in it, a megabyte an incident."""
@@ -21,7 +20,6 @@ CHUNK, TASKS = 10, 12
 
 def main() -> int:
     """Exit status: 0 without a violation, 1 with one."""
-    sys.unraisablehook = lambda _error: None  # coroutines of killed processes, when they are collected
     parser = argparse.ArgumentParser(prog="python -m sandbox.simulation", description=__doc__)
     parser.add_argument("--seeds", metavar="A-B", help="play random incidents with these seeds")
     parser.add_argument("--single", action="store_true", help="every single fault at every call and callback")
@@ -34,7 +32,7 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default: 1)")
     flags = parser.parse_args()
-    logging.disable(logging.CRITICAL)
+    quiet()
     if flags.seed is not None:
         return _one(Plan(flags.seed, _chosen(flags.fault), _chosen(flags.step), scene=flags.scene or "random"))
     if flags.single:
@@ -45,10 +43,6 @@ def main() -> int:
         first, last = _range(flags.seeds or "0-999")
         plans = (Plan(seed) for seed in range(first, last + 1))
     return _many(plans, flags.processes, stop=flags.stop)
-
-
-def play(plan: Plan) -> Report:
-    return Incident(plan).play()
 
 
 def _chosen(faults: list[str]) -> dict[int, str]:
@@ -98,7 +92,7 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     faults = deletes = incidents = bad = 0
-    with Pool(processes, initializer=_quiet, maxtasksperchild=TASKS) as pool:
+    with Pool(processes, initializer=begin, maxtasksperchild=TASKS) as pool:
         for report in pool.imap_unordered(play, plans, chunksize=CHUNK):
             incidents += 1
             outcomes.update(report.outcomes or ("no run",))
@@ -122,12 +116,6 @@ def _many(plans: Iterator[Plan], processes: int, *, stop: bool) -> int:
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _quiet() -> None:
-    gc.disable()
-    logging.disable(logging.CRITICAL)
-    sys.unraisablehook = lambda _error: None
 
 
 if __name__ == "__main__":
