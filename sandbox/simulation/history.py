@@ -40,6 +40,8 @@ class Asked:
     by: str
     pod: str
     code: int
+    serving: frozenset[str] = frozenset()
+    """The UIDs of the BBS pods that served at that time: one of them was reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class RecordedBox(InProcess):
         if isinstance(answer, Exec) and ("nc" in answer.argv or ("bash" in answer.argv and not answer.result.code)):
             name, by = unquote(call.path).split("/")[-2], self._by(call)
             ended = self.since + answer.result.seconds
-            self.history.asked.append(Asked(ended, by, name, answer.result.code))
+            self.history.asked.append(Asked(ended, by, name, answer.result.code, self._serving()))
             self.tell("nc", by)
             if not answer.result.code:
                 self.tell("reached", by)
@@ -164,6 +166,10 @@ class RecordedBox(InProcess):
                 self.history.looked.append((self.since, self._by(call)))
             elif call.path.endswith("/pods") and "watch" not in call.query:
                 self._listed(self._by(call), "".join(call.query.get("labelSelector", ())))
+
+    def _serving(self) -> frozenset[str]:
+        uids = (uid_of(pod) for pod in self.cluster.store.all(PODS, self.namespace))
+        return frozenset(uid for uid in uids if self.cluster.locket.serves(uid))
 
     def _listed(self, by: str, selector: str) -> None:
         self.history.listed.append((self.since, by, selector))

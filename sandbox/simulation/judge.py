@@ -4,7 +4,7 @@ Here: whether each pod was rightly deleted. What the journal records and claims 
 """
 
 from exporter.config.model import Foundation
-from sandbox.simulation.history import Deleted, History, Written
+from sandbox.simulation.history import Asked, Deleted, History, Written
 from sandbox.simulation.judge_journal import judge_journal
 from sandbox.simulation.settings import VIEW_AGE
 from webhook.record.journal import PodState, Run
@@ -90,10 +90,22 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
             break
     if len(rounds) < confirm.attempts:
         return f": only {len(rounds)} rounds of questions"
-    successes = [each for each in history.asked if not each.code and rounds[-1] < each.at <= deleted.sent]
+    successes = [each for each in history.asked if rounds[-1] < each.at and forbids(each, deleted)]
     if successes:
         return f": {successes[-1].pod} reached the BBS at {successes[-1].at:.3f}"
     return ""
+
+
+def forbids(asked: Asked, deleted: Deleted) -> bool:
+    """Whether the answer forbids the DELETE: a success, of any process, before it was sent.
+
+    Not where the pod that was reached is another one, and only another process has heard so, later than the view of the
+    guards may be old: nobody could tell the process that deletes.
+    """
+    if asked.code or asked.at > deleted.sent:
+        return False
+    known = asked.by == deleted.by or asked.at < deleted.sent - VIEW_AGE - TOLERANCE
+    return known or deleted.uid in asked.serving
 
 
 def _lease(deleted: Deleted, history: History) -> str:
