@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from exporter.config.model import Config, Foundation
@@ -137,6 +138,27 @@ async def test_observe_by_a_reload_in_mid_proof_deletes_nothing() -> None:
         run = await ended(clinic.clusters["cf"])
 
     assert (run.mode, run.outcome, clinic.clusters["cf"].deletes) == ("auto", Outcome.OBSERVED, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"namespace": "cf-2"}, True), ({"kubeconfig": "other.yaml"}, True), ({"staleness": 55.0}, False)],
+)
+async def test_a_reload_that_leaves_a_journal_behind_says_what_is_in_it(
+    change: dict[str, Any], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    clinic = Clinic("cf")
+    async with clinic.open():
+        await alert(clinic.program("cf"))
+        await reaches(clinic.clusters["cf"], Step.CONFIRM_UNREACHABLE)
+        clinic.medics.apply(Config(foundations=(msgspec.structs.replace(clinic.settings("cf"), **change),)))
+        run = clinic.clusters["cf"].journal().open_run
+    told_in_log = [each for each in caplog.records if "another place" in each.getMessage()]
+    assert len(told_in_log) == told
+    if told:
+        assert run is not None
+        fields = vars(told_in_log[0])
+        assert (fields["old"], fields["open_run"], fields["paused"]) == ("cf/diego-medic-diego-api", run.id, False)
 
 
 async def test_a_config_may_change_before_the_work_starts() -> None:

@@ -1,12 +1,16 @@
 """The medics of a config, one for each foundation. What hangs or crashes for one delays no other."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 from exporter.config.model import Config, Foundation
 from exporter.serving.per_foundation import OnCrash, PerFoundation
 from webhook.medic.medic import Medic
 from webhook.record.journal import Journal
+from webhook.record.store import journal_name
 from webhook.timings import DEFAULT, Timings
+
+log = logging.getLogger(__name__)
 
 
 class Medics:
@@ -60,7 +64,34 @@ class Medics:
 
     def apply(self, config: Config) -> None:
         """Continue with this config: a foundation that is the same in both stays as it is."""
-        before = set(self._medics.works)
+        before = dict(self._medics.works)
         self._medics.apply(config.foundations)
-        for name in before - set(self._medics.works):
-            self._on_remove(name)
+        for name, old in before.items():
+            new = self._medics.works.get(name)
+            if new is None:
+                self._on_remove(name)
+            elif _place(new.foundation) != _place(old.foundation):
+                self._tell_moved(name, old, new)
+
+    def _tell_moved(self, name: str, old: Medic, new: Medic) -> None:
+        """A pause, an open run and the breaker stay in the old journal: nobody would look for them there."""
+        left = old.store.recent(self._journal_shown)
+        run = left.open_run if left is not None else None
+        fields = {
+            "foundation": name,
+            "old": _words(old.foundation),
+            "new": _words(new.foundation),
+            "paused": left is not None and left.paused is not None,
+            "open_run": run.id if run is not None else "none",
+        }
+        log.warning("the journal has another place: what the old one records does not count any more", extra=fields)
+
+
+def _place(foundation: Foundation) -> tuple[str | None, ...]:
+    """Where its journal and Lease are."""
+    return foundation.kubeconfig, foundation.context, foundation.namespace, journal_name(foundation)
+
+
+def _words(foundation: Foundation) -> str:
+    cluster = " ".join(each for each in (foundation.kubeconfig, foundation.context) if each is not None)
+    return f"{foundation.namespace}/{journal_name(foundation)}" + (f" ({cluster})" if cluster else "")
