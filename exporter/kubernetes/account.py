@@ -4,10 +4,13 @@ Kubeconfigs, service accounts, login plugins and TLS are the library's, and noth
 times what decoding our own fields costs, and its watch neither relists nor notices a server that went silent.
 """
 
+import asyncio
+import json
 import os
 import ssl
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
@@ -68,6 +71,9 @@ async def account(*, kubeconfig: str | None, context: str | None) -> Account:
     from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415
     from kubernetes_asyncio.config import load_incluster_config, load_kube_config  # noqa: PLC0415
 
+    with suppress(ImportError, AttributeError):  # a newer library may have another way: then that is used as it is
+        loader: Any = import_module(f"{LIBRARY}.config.kube_config")
+        loader.ExecProvider = _ending_with_the_wait(import_module(f"{LIBRARY}.config.exec_provider").ExecProvider)
     configuration = Configuration()
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     if kubeconfig is None and context is None and os.path.exists(IN_CLUSTER_TOKEN):  # noqa: ASYNC240, PTH110 - local, once
@@ -80,6 +86,44 @@ async def account(*, kubeconfig: str | None, context: str | None) -> Account:
             persist_config=False,
         )
     return Account(configuration)
+
+
+def _ending_with_the_wait(library: type[Any]) -> type[Any]:
+    """The library's class that runs a login plugin, which ends the plugin when nobody waits for it any more.
+
+    The library's own leaves a plugin that hangs, and starts another at each attempt to log in. What the two say to each
+    other: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+    """
+
+    class LoginPlugin(library):  # type: ignore[misc]
+        async def run(self, previous_response: str | None = None) -> Any:  # noqa: ARG002 - of a version that is gone
+            spec = {"interactive": sys.stdout.isatty()}
+            asked = json.dumps({"apiVersion": self.api_version, "kind": "ExecCredential", "spec": spec})
+            environment = self.env | {"KUBERNETES_EXEC_INFO": asked}
+            pipe = asyncio.subprocess.PIPE
+            plugin = await asyncio.create_subprocess_exec(*self.args, env=environment, stdout=pipe, stderr=pipe)
+            try:
+                answer, complaint = await plugin.communicate()
+            finally:
+                if plugin.returncode is None:
+                    plugin.kill()
+                    await plugin.wait()
+            if plugin.returncode:
+                said = complaint.decode(errors="replace").strip()
+                raise ValueError(f"login plugin {self.args[0]}: exit status {plugin.returncode}: {said}")
+            try:
+                return _status(json.loads(answer), self.api_version)
+            except (ValueError, LookupError, TypeError) as error:
+                raise ValueError(f"login plugin {self.args[0]}: its output is no ExecCredential: {error!r}") from error
+
+    return LoginPlugin
+
+
+def _status(credential: Any, version: str) -> Any:
+    """The login in an ExecCredential. Raises ValueError, LookupError and TypeError for what is none."""
+    if credential["apiVersion"] != version:
+        raise ValueError(f"apiVersion {credential['apiVersion']}, not {version}")
+    return credential["status"]
 
 
 def _import_without_models() -> None:

@@ -1,7 +1,9 @@
 """What a kubeconfig or a pod says about logging in is what the API server gets to see."""
 
+import asyncio
 import base64
 import json
+import os
 import ssl
 import stat
 import sys
@@ -21,6 +23,7 @@ from exporter.kubernetes.connection import Connection
 from exporter.kubernetes.transport import HttpTransport
 from tests.support.apis import Api, says
 from tests.support.certificates import Authority
+from tests.support.programs import until
 
 
 class Server:
@@ -130,6 +133,50 @@ async def test_a_login_plugin_is_run_for_its_token(tmp_path: Path) -> None:
         await reader.list(PODS)  # it is run once, until its token is refused
 
     assert [request.headers["Authorization"] for request in api.requests] == ["Bearer from the plugin"] * 2
+
+
+async def test_a_login_plugin_that_hangs_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\necho $$ >{started}.part\nmv {started}.part {started}\nexec sleep 1000\n")
+    plugin.chmod(stat.S_IRWXU)
+
+    async def read() -> str:
+        return started.read_text() if started.exists() else ""
+
+    api = Api(says({"items": []}))
+    user = {"command": str(plugin), "apiVersion": "client.authentication.k8s.io/v1"}
+    async with api.reader(tmp_path, exec=user) as reader:
+        asking = asyncio.create_task(reader.list(PODS))
+        pid = int(await until(read, what="the plugin"))
+        os.kill(pid, 0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo no session >&2; exit 3", "exit status 3: no session"),
+        ("echo hello", "no ExecCredential"),
+        ("echo [1]", "no ExecCredential"),
+        ("""echo '{"apiVersion": "client.authentication.k8s.io/v1"}'""", "no ExecCredential: KeyError"),
+        ("""echo '{"apiVersion": "other/v1", "status": {}}'""", "apiVersion other/v1, not client"),
+    ],
+)
+async def test_a_login_plugin_that_gives_no_credential_is_named_with_what_it_said(
+    tmp_path: Path, script: str, said: str
+) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\n{script}\n")
+    plugin.chmod(stat.S_IRWXU)
+    api = Api(says({"items": []}))
+    user = {"command": str(plugin), "apiVersion": "client.authentication.k8s.io/v1"}
+    async with api.reader(tmp_path, exec=user) as reader:
+        with pytest.raises(ApiUnreachableError, match=f"login plugin {plugin}: .*{said}"):
+            await reader.list(PODS)
 
 
 async def test_a_user_and_password_are_sent_and_nothing_where_there_is_nothing(tmp_path: Path) -> None:
