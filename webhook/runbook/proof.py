@@ -135,9 +135,8 @@ class Prover:
         at = self._context.instant()
         attempt = await self._cloud_controller.attempt(view)
         if attempt.reachability is Reachability.UNKNOWN:
-            await (
-                self._execution.checkpoint()
-            )  # an exec also fails where the API server is unreachable: that is clearer
+            # An exec also fails where the API server is unreachable: that reason is clearer.
+            await self._execution.checkpoint()
             reason = attempt.reason or RunReason.EXEC_FAILED
             raise EndRun(self._execution.inconclusive(reason, str(attempt)))
         return at, attempt
