@@ -198,6 +198,24 @@ async def test_blind_probes_of_its_own_do_not_keep_it_from_a_restart(cluster: In
         await deleted(cluster, 2)
 
 
+@pytest.mark.parametrize("recovers", [False, True])
+async def test_the_cloud_controller_is_asked_once_more_after_evidence_was_kept(
+    cluster: InProcessCluster, recovers: bool
+) -> None:
+    """The guards are blind, and the proof is still fresh: nothing else tells that the BBS has recovered meanwhile."""
+    program = Program(cluster, dial=blind)
+    program.writer.mishap = lambda request: Mishap(back=5) if request.call == "get pods/log" else None
+    async with working(program):
+        await alert(program)
+        await reaches(cluster, Step.PRESERVE_EVIDENCE)
+        if recovers:
+            cluster.fault("lock-back")
+        run = await ended(cluster, within=600)
+
+    assert run.reason == ("reachable" if recovers else "no-active-label")
+    assert deleted_names(cluster) == ([] if recovers else ["diego-api-0", "diego-api-1"])
+
+
 @pytest.mark.parametrize("holds", [False, True])
 async def test_one_success_counts_only_where_it_holds(holds: bool) -> None:
     """Reachable at the first attempt, and no longer a moment later: that proves neither."""
