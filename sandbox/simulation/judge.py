@@ -140,7 +140,8 @@ def _people(deleted: Deleted, history: History) -> str:
         earlier = before.journal.find(run.id) if before is not None else None
         if before is not None and before.journal.paused is not None:
             return ": remediation was paused before the intent"
-        if earlier is not None and earlier.withdrawn and not earlier.disruptive:
+        # One write may record both that an alert fires again and the intent.
+        if earlier is not None and earlier.withdrawn and run.withdrawn and not earlier.disruptive:
             return ": every alert was resolved before the intent"
         break
     started = max((at for at in history.reset if at < deleted.sent), default=0.0)  # a new journal knows of no pause
