@@ -62,6 +62,7 @@ class People:
         stage, store, namespace = self._stage, self._box.cluster.store, self._box.namespace
         self._box.catch_up()
         if store.all(CONFIGMAPS, namespace):
+            stage.losses += 1
             stage.lost = True  # to every process that has read it
             if store.all(LEASES, namespace):  # and to those that start later
                 self._box.history.lost.append(self._box.since)
@@ -82,9 +83,9 @@ class People:
         self._box.history.reset.append(self._box.since)
 
         async def work() -> None:
-            medic = replica.medics.get("cf")
-            if medic is not None and await medic.store.reset_lost():
-                self._stage.lost = False
+            medic, losses = replica.medics.get("cf"), self._stage.losses
+            if medic is not None and await medic.store.reset_lost() and self._stage.losses == losses:
+                self._stage.lost = False  # a machine that was suspended may hear of it after another loss
 
         await self._command(replica, work())
 

@@ -30,6 +30,7 @@ class Stage:
         self.replicas: list[Replica] = []
         self.trace: list[tuple[float, str]] = []
         self.lost = False
+        self.losses = 0
         self.helpers: list[asyncio.Task[None]] = []
         scene = settings.scene(plan.scene, self.random)
         self.foundation = scene.foundation
