@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from exporter.config.model import Foundation
-from sandbox.simulation.history import History, Written
+from sandbox.simulation.history import Deleted, History, Written
 from sandbox.simulation.replica import EPOCH
+from sandbox.simulation.settings import TIMINGS
 from webhook.record.journal import Journal, Outcome, PodState, Run
 
 ACTORS = ("replica", "cli")
@@ -105,7 +106,7 @@ def _claims(ended: Written, run: Run, history: History, foundation: Foundation) 
 
 def _pods(ended: Written, run: Run, history: History) -> Iterator[str]:
     deleted = {each.uid: each.at for each in history.deleted if each.at <= ended.at}
-    late = {each.uid: each.at for each in history.deleted if each.sent <= ended.at and each.by.startswith(ACTORS)}
+    late = {each.uid: each.at for each in history.deleted if each.by.startswith(ACTORS) and _awaited(each, ended)}
     verified = run.outcome in {Outcome.RECOVERED, Outcome.NOT_NEEDED}
     for pod in run.pods:
         if pod.state is PodState.DELETED and pod.uid not in deleted:
@@ -114,6 +115,15 @@ def _pods(ended: Written, run: Run, history: History) -> Iterator[str]:
             yield f"claims that {pod.name} is {pod.state}, and it was still there"
         if verified and pod.state is PodState.SPARED and pod.uid in late:
             yield f"claims to have spared {pod.name}, which was deleted at {late[pod.uid]:.3f}"
+
+
+def _awaited(deleted: Deleted, ended: Written) -> bool:
+    """Whether the run had to know of it. A process that is stopped in its request sends it later than anybody waits.
+
+    Nothing fences that but the preconditions (docs/safety.md, what a delayed DELETE can still do).
+    """
+    in_time = deleted.at - deleted.sent <= TIMINGS.outstanding
+    return deleted.at <= ended.at or (deleted.sent <= ended.at and in_time)
 
 
 def _recovery(ended: Written, run: Run, history: History, foundation: Foundation) -> str:

@@ -167,9 +167,11 @@ class People:
             executes=lambda run: not observe or run.person == person,
             decides=lambda request: request.person == person,
         )
-        await asyncio.sleep(0.5)
-        await self._change(cli, lambda journal: request_as_person(journal, person, foundation)[0])
-        stage.helpers.append(asyncio.create_task(self._leave(cli, person)))
+        try:
+            await asyncio.sleep(0.5)
+            await self._change(cli, lambda journal: request_as_person(journal, person, foundation)[0])
+        finally:  # also where the storm ends meanwhile: a command does not stay for ever
+            stage.helpers.append(asyncio.create_task(self._leave(cli, person)))
 
     async def _leave(self, cli: Replica, person: PersonRecord) -> None:
         """A command ends with its run, or where its request was dropped."""
