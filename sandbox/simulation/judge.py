@@ -90,22 +90,24 @@ def _proof(deleted: Deleted, history: History, foundation: Foundation) -> str:
             break
     if len(rounds) < confirm.attempts:
         return f": only {len(rounds)} rounds of questions"
-    successes = [each for each in history.asked if rounds[-1] < each.at and forbids(each, deleted)]
+    successes = [each for each in history.asked if rounds[-1] < each.at and forbids(each, deleted, window=window)]
     if successes:
         return f": {successes[-1].pod} reached the BBS at {successes[-1].at:.3f}"
     return ""
 
 
-def forbids(asked: Asked, deleted: Deleted) -> bool:
-    """Whether the answer forbids the DELETE: a success, of any process, before it was sent.
+def forbids(asked: Asked, deleted: Deleted, *, window: float) -> bool:
+    """Whether the answer forbids the DELETE: a success before it was sent, less than `window` seconds ago.
 
-    Not where the pod that was reached is another one, and only another process has heard so, later than the view of the
-    guards may be old: nobody could tell the process that deletes.
+    The process that deletes must remember its own for as long as its proof goes back. What another process has heard,
+    nobody could tell it: that counts where the pod that goes was reached, or longer ago than a view may be old.
     """
     if asked.code or asked.at > deleted.sent:
         return False
-    known = asked.by == deleted.by or asked.at < deleted.sent - VIEW_AGE - TOLERANCE
-    return known or deleted.uid in asked.serving
+    if asked.by == deleted.by:
+        return True
+    ago = deleted.sent - asked.at
+    return ago < window and (deleted.uid in asked.serving or ago > VIEW_AGE + TOLERANCE)
 
 
 def _lease(deleted: Deleted, history: History) -> str:
