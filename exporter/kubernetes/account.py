@@ -71,14 +71,14 @@ async def account(*, kubeconfig: str | None, context: str | None) -> Account:
     from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415
     from kubernetes_asyncio.config import load_incluster_config, load_kube_config  # noqa: PLC0415
 
-    with suppress(ImportError, AttributeError):  # a newer library may have another way: then that is used as it is
-        loader: Any = import_module(f"{LIBRARY}.config.kube_config")
-        loader.ExecProvider = _ending_with_the_wait(import_module(f"{LIBRARY}.config.exec_provider").ExecProvider)
     configuration = Configuration()
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     if kubeconfig is None and context is None and os.path.exists(IN_CLUSTER_TOKEN):  # noqa: ASYNC240, PTH110 - local, once
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
+        with suppress(ImportError, AttributeError):  # a newer library may have another way: then that is used as it is
+            loader: Any = import_module(f"{LIBRARY}.config.kube_config")
+            loader.ExecProvider = _ending_with_the_wait(import_module(f"{LIBRARY}.config.exec_provider").ExecProvider)
         await load_kube_config(
             config_file=os.path.expanduser(path),  # noqa: ASYNC240, PTH111 - $KUBECONFIG may be a list
             context=context,
