@@ -12,15 +12,13 @@ import pytest
 import yaml
 
 from tests.support import audit
-from tests.support.cluster import RealCluster, accepts, processes
+from tests.support.cluster import AWAY, PATIENCE, RealCluster, accepts, processes, until_endpoints_follow
 from tests.support.programs import Webhook, until
 from tests.support.rawkube import Json, RawKube
 
 BBS_HOST = "10.96.0.89"  # the Service's address: from outside the cluster its name does not resolve
 RIGHTS = [Path(__file__).parents[2] / "deploy" / "base" / name for name in ("accounts.yaml", "rbac.yaml")]
 ACTIVE = "skiff-role-active"
-PATIENCE = 180.0
-"""Seconds for what pods do: now and then this kubelet takes more than a minute to end one."""
 DIEGO_API = "app.kubernetes.io/component=diego-api"
 
 
@@ -193,6 +191,8 @@ class Cf(RawKube):
         """Undoes what the test has broken, and forgets the runs. Pods that are wedged stay so."""
         if self._faults:
             await self.fault("clear")
+        if self._faults & AWAY:
+            await until_endpoints_follow(self.request, self.core)
         await self.forget("configmap", "lease")
 
     async def forget(self, *kinds: str) -> None:

@@ -8,12 +8,12 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.conftest import PATIENCE, Cf
+from tests.cluster.conftest import Cf
 from tests.cluster.scenes import FAST
 from tests.cluster.shapes import SHAPES, Json, Shape
 from tests.cluster.standing import Standing, standing
 from tests.support import audit
-from tests.support.cluster import RealCluster
+from tests.support.cluster import PATIENCE, RealCluster
 from tests.support.inside import inside
 from tests.support.programs import Server, Webhook, until
 from tests.support.prometheus import Prometheus, alerting

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster.conftest import PATIENCE, Cf
+from tests.cluster.conftest import Cf
 from tests.cluster.shapes import BBS, COMPONENT, KEEPS_THE_LOCK, SCRIPTS, Json, Shape
-from tests.support.cluster import accepts, processes
+from tests.support.cluster import PATIENCE, accepts, processes
 from tests.support.dns import names, serving_names
 from tests.support.programs import until
 from tests.support.rawkube import MERGE

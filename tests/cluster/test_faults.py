@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 
-from tests.cluster.conftest import PATIENCE, Cf
+from tests.cluster.conftest import Cf
 from tests.cluster.scenes import each_was_deleted_once, nothing_was_deleted, only_originals_were_deleted, webhook_of
+from tests.support.cluster import PATIENCE
 from tests.support.incidents import alert, fire, notification
 from tests.support.programs import Json, Webhook, runbook, running, until
 from tests.support.stopping_webhook import is_stopped

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import PATIENCE, Cf
+from tests.cluster.conftest import Cf
 from tests.support import audit
+from tests.support.cluster import PATIENCE
 from tests.support.incidents import STEPS
 from tests.support.inside import inside
 from tests.support.programs import runbook, until

@@ -9,12 +9,13 @@ from functools import partial
 import aiohttp
 import pytest
 
-from tests.cluster.conftest import PATIENCE, Cf
+from tests.cluster.conftest import Cf
 from tests.cluster.scenes import (
     nothing_was_deleted,
     only_originals_were_deleted,
     webhook_of,
 )
+from tests.support.cluster import PATIENCE
 from tests.support.exporting import samples
 from tests.support.incidents import alert, fire
 from tests.support.programs import Webhook, running, until

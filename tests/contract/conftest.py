@@ -10,7 +10,7 @@ from sandbox.cluster.foundation import Timing
 from sandbox.inprocess import InProcess
 from sandbox.sandbox import Sandbox
 from tests.support.clocks import SteadyClock
-from tests.support.cluster import RealCluster, accepts
+from tests.support.cluster import AWAY, PATIENCE, RealCluster, accepts, until_endpoints_follow
 from tests.support.rawinprocess import RawInProcess
 from tests.support.rawkube import Answer, Json, RawKube
 
@@ -25,7 +25,7 @@ class Kube:
         self.client = client
         self.request, self.watch, self.exec = client.request, client.watch, client.exec
         self.touched = False
-        self.wedged = False
+        self._faults: set[str] = set()
         self.core = f"/api/v1/namespaces/{backend.namespace}"
         self.apps = f"/apis/apps/v1/namespaces/{backend.namespace}"
         self.coordination = f"/apis/coordination.k8s.io/v1/namespaces/{backend.namespace}"
@@ -46,7 +46,7 @@ class Kube:
 
     async def fault(self, name: str) -> None:
         self.touched = True
-        self.wedged |= name == "locket-db-down"
+        self._faults.add(name)
         if isinstance(self.backend, RealCluster):
             await self.backend.fault(name)
         else:
@@ -73,9 +73,9 @@ class Kube:
         argv = ["env", "LC_ALL=C", "nc", "-zv", "-w", str(wait), host, str(port)]
         return await self.exec(f"{self.core}/pods/{pod}", argv, container="api")
 
-    async def eventually(self, what: Callable[[], Any], *, within: float = 60) -> Any:
-        """Awaits `what()` until it is true, and returns its value. The deadline, in seconds, only ends a failure."""
-        async with asyncio.timeout(within):
+    async def eventually(self, what: Callable[[], Any]) -> Any:
+        """Awaits `what()` until it is true, and returns its value. The deadline only ends a failure."""
+        async with asyncio.timeout(PATIENCE):
             while not (value := await what()):  # noqa: ASYNC110 - what is awaited is on the other side of HTTP
                 await asyncio.sleep(0.2)
             return value
@@ -95,10 +95,11 @@ class Kube:
     async def mend(self) -> None:
         """Undoes what a test has broken; wedged pods need a restart."""
         await self.fault("clear")
-        await self.fault("locket-db-up")
-        for pod in await self.pods() if self.wedged else ():
+        if self._faults & AWAY:
+            await until_endpoints_follow(self.request, self.core)
+        for pod in await self.pods() if "locket-db-down" in self._faults else ():
             await self.request("DELETE", f"{self.core}/pods/{pod['metadata']['name']}")
-        await self.eventually(self.settled, within=120)
+        await self.eventually(self.settled)
 
 
 def label(pod: Json) -> str | None:
@@ -132,7 +133,7 @@ async def kube(request: pytest.FixtureRequest) -> AsyncIterator[Kube]:
     real: RealCluster = request.getfixturevalue("real_cluster")
     async with RawKube(real.kubeconfig) as client:
         kube = Kube(real, client)
-        await kube.eventually(kube.settled, within=120)
+        await kube.eventually(kube.settled)
         yield kube
         if kube.touched:
             await kube.mend()

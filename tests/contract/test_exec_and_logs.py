@@ -57,7 +57,7 @@ async def test_nc_by_name_when_no_pod_is_behind_the_service(kube: Kube) -> None:
         expected = f"nc: connect to {HOST} ({await address(kube)}) port 8889 (tcp) failed: Connection refused\n"
         return (result.code, result.stderr) == (1, expected)
 
-    await kube.eventually(refused, within=20)
+    await kube.eventually(refused)
 
 
 async def test_nc_that_times_out(kube: Kube) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
-from tests.cluster.conftest import ACTIVE, BBS_HOST, DIEGO_API, PATIENCE, Cf
+from tests.cluster.conftest import ACTIVE, BBS_HOST, DIEGO_API, Cf
 from tests.matrix.faults import Fault, Holder, Scene, finalizers
 from tests.matrix.gate import Ambush, Gate
 from tests.matrix.judge import broken, deletions
@@ -18,6 +18,7 @@ from tests.matrix.pair import Replica, replicas
 from tests.matrix.points import Json, Point
 from tests.matrix.tail import Tail
 from tests.support.audit import JOURNAL
+from tests.support.cluster import PATIENCE
 from tests.support.incidents import fire
 from tests.support.programs import until
 
@@ -190,12 +191,10 @@ def _keep(folder: Path, runs: Sequence[Json], both: Sequence[Replica]) -> None:
 
 async def _mend(cf: Cf, cell: Cell) -> None:
     """Undoes the fault, restarts the pods that are wedged or were restarted inside, and forgets the runs."""
-    await cf.fault("clear")
+    await cf.clear()
     for pod in await cf.pods():
         if "finalizers" in pod["metadata"]:
             await finalizers(cf, pod["metadata"]["name"], [])
-    records = [f"{kind}/{JOURNAL}" for kind in ("configmap", "lease")]
-    await cf.kubectl("-n", "cf", "delete", "--ignore-not-found", *records)
     if cell.fault.key == "database" or set((await cf.uids()).values()) & set(cf.originals.values()):
         await cf.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
     await until(cf.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)

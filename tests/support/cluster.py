@@ -5,17 +5,26 @@ cluster that already runs is taken where `KUBECONFIG` and `KUBE_RUN` are both se
 """
 
 import asyncio
+import itertools
 import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.programs import until
+from tests.support.rawkube import Answer
+
 SCRIPTS = Path(os.environ.get("DIEGO_MEDIC_CLUSTER", Path(__file__).parents[2] / ".." / "shared" / "cluster"))
+PATIENCE = 180.0
+"""Seconds for what pods and controllers do: now and then this kubelet takes more than a minute to end a pod."""
+AWAY = frozenset({"api-hang", "api-kill"})
+"""The faults after which `until_endpoints_follow` is worth its time."""
 
 
 def processes(script: str, pod: str, **environment: str) -> list[int]:
@@ -42,6 +51,38 @@ async def accepts(host: str, port: int = 8889) -> bool:
     writer.close()
     await writer.wait_closed()
     return True
+
+
+async def until_endpoints_follow(request: Callable[..., Awaitable[Answer]], core: str) -> None:
+    """Waits until the endpoints controller watches again, which takes up to a minute after the API server was away.
+
+    Until then it compares what it should write with an old copy. Where they are the same it writes nothing, and an
+    address stays behind a Service until the next pod changes (Kubernetes 1.20, `endpoints_controller.go`).
+
+    It is asked with Services of their own that select no pod: only who sees Endpoints go makes them anew.
+    """
+    numbers = itertools.count()
+
+    async def follows() -> bool:
+        name = f"canary-{next(numbers)}"
+        service, endpoints = f"{core}/services/{name}", f"{core}/endpoints/{name}"
+        body = {"metadata": {"name": name}, "spec": {"selector": {"canary": "none"}, "ports": [{"port": 1}]}}
+
+        async def is_there() -> bool:
+            return (await request("GET", endpoints)).code == 200
+
+        assert (await request("POST", f"{core}/services", body=body)).code == 201
+        try:
+            await until(is_there, what="the endpoints of a new Service", deadline=PATIENCE, every=0.2)
+            assert (await request("DELETE", endpoints)).code == 200
+            with suppress(AssertionError):  # what comes and goes before it watches again, it never sees
+                await until(is_there, what="endpoints that are made anew", deadline=1, every=0.1)
+                return True
+            return False
+        finally:
+            await request("DELETE", service)
+
+    await until(follows, what="the endpoints controller to follow", deadline=PATIENCE, every=0.5)
 
 
 class RealCluster:
