@@ -57,7 +57,7 @@ async def until_endpoints_follow(request: Callable[..., Awaitable[Answer]], core
     """Waits until the endpoints controller watches again, which takes up to a minute after the API server was away.
 
     Until then it compares what it should write with an old copy. Where they are the same it writes nothing, and an
-    address stays behind a Service until the next pod changes (Kubernetes 1.20, `endpoints_controller.go`).
+    address stays behind a Service until the next pod changes (kubernetes/kubernetes#125675, fixed in 1.31).
 
     It is asked with Services of their own that select no pod: only who sees Endpoints go makes them anew.
     """
