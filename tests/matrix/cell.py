@@ -10,7 +10,7 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
-from tests.cluster.conftest import ACTIVE, BBS_HOST, DIEGO_API, Cf
+from tests.cluster.conftest import ACTIVE, BBS_HOST, Cf
 from tests.matrix.faults import Fault, Holder, Scene, finalizers
 from tests.matrix.gate import Ambush, Gate
 from tests.matrix.judge import broken, deletions
@@ -18,7 +18,6 @@ from tests.matrix.pair import Replica, replicas
 from tests.matrix.points import Json, Point
 from tests.matrix.tail import Tail
 from tests.support.audit import JOURNAL
-from tests.support.cluster import PATIENCE
 from tests.support.incidents import fire
 from tests.support.programs import until
 
@@ -59,7 +58,7 @@ async def play(cell: Cell, cluster: Tail, folder: Path) -> Result:
     """Raises AssertionError where the incident could not be staged; what the webhooks did wrong is in the result."""
     started = time.monotonic()
     async with Cf(cluster, folder) as cf:
-        await until(cf.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
+        await cf.until_settled()
         cf.originals = await cf.uids()
         result = None
         try:
@@ -196,5 +195,5 @@ async def _mend(cf: Cf, cell: Cell) -> None:
         if "finalizers" in pod["metadata"]:
             await finalizers(cf, pod["metadata"]["name"], [])
     if cell.fault.key == "database" or set((await cf.uids()).values()) & set(cf.originals.values()):
-        await cf.kubectl("-n", "cf", "delete", "pods", "--wait=false", "-l", DIEGO_API)
-    await until(cf.settled, what="the foundation to be whole", deadline=PATIENCE, every=0.2)
+        await cf.restart()
+    await cf.until_settled()
