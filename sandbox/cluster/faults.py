@@ -21,3 +21,5 @@ class Faults:
     stuck: set[str] = field(default_factory=set)
     """Pods, by name, that go on running when they are deleted."""
     never_ready: set[str] = field(default_factory=set)
+    never_starts: set[str] = field(default_factory=set)
+    """Pods, by name, whose containers are not started: for the kubelet they are still being created."""

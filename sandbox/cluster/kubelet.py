@@ -134,6 +134,9 @@ class Kubelet:
     def _start(self, running: Running) -> None:
         if self._pods.get(running.uid) is not running:
             return
+        if running.name in self._faults.never_starts:
+            self._timers.after(self._timing.start, lambda: self._start(running))
+            return
         running.ip = running.ip or self._addresses.pod()
         running.phase, running.started_at = "running", self._timers.now
         running.ready = {name: name != running.probed for name in running.containers}

@@ -58,6 +58,8 @@ class Switches:
             "node-back": self._unstick,
             "never-ready": self._faults.never_ready.add,
             "may-be-ready": self._faults.never_ready.discard,
+            "never-starts": self._faults.never_starts.add,
+            "may-start": self._faults.never_starts.discard,
             "crash": self._crash,
         }
 
@@ -145,5 +147,6 @@ class Switches:
             self.plain[name]()
         self._faults.blind.clear()
         self._faults.never_ready.clear()
+        self._faults.never_starts.clear()
         for pod in tuple(self._faults.stuck):
             self._unstick(pod)

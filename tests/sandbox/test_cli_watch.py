@@ -13,6 +13,7 @@ import pytest
 from tests.support.incidents import ME, boxed, break_it, config, fire, incident
 from tests.support.programs import DEADLINE, Json, begun, ended, runbook, until
 from tests.support.terminals import COLOUR, CTRL_C, CTRL_Z, LEAVE_SCREEN, Terminal, in_terminal
+from tests.support.traps import at_delete
 
 QUICK: Json = {"bbs": {"interval": "500ms", "timeout": "500ms"}, "staleness": "6s"}
 
@@ -54,8 +55,9 @@ async def left(terminal: Terminal) -> None:
 
 
 async def test_an_incident_from_the_break_to_the_recovery() -> None:
-    slow = {"confirm": {"attempts": 4, "interval": "500ms"}}
+    slow = {"confirm": {"attempts": 6, "interval": "500ms"}}
     async with incident(broken=False, remediation=slow, **QUICK) as (box, webhook, _):
+        at_delete(box, 2, lambda: box.fault("never-ready", "diego-api-1"))  # until the repair was seen
         async with in_terminal(webhook.config, "watch") as terminal:
             healthy = await terminal.until_it_shows("✓ cf HEALTHY. The BBS is reachable.", "No run has ended yet.")
             assert ", live" in healthy
@@ -65,9 +67,10 @@ async def test_an_incident_from_the_break_to_the_recovery() -> None:
             await terminal.until_it_shows("✕ cf BROKEN. The BBS is unreachable", "! no-active-leader:")
             await fire(webhook)
             proving = await terminal.until_it_shows("↻ cf BEING CHECKED.", "↻ Prove from inside the api pods", "█")
-            assert "4 attempts, 0.5 s apart, from each ready api pod" in proving
+            assert "6 attempts, 0.5 s apart, from each ready api pod" in proving
             assert "○ Restart the pods" in proving
             await terminal.until_it_shows("↻ cf BEING REPAIRED.")
+            box.fault("may-be-ready", "diego-api-1")
             done = await terminal.until_it_shows("✓ cf HEALTHY.", "✓ recovered, took ", "(cooldown)")
             assert "Run cf-" not in done
             await left(terminal)

@@ -144,6 +144,22 @@ def test_a_pod_that_is_never_ready(box: Box) -> None:
     assert [condition(pod, "Ready") for pod in box.pods()] == [True, True]
 
 
+def test_a_pod_that_never_starts(box: Box) -> None:
+    """The pod that runs goes on; the new one of its name is still being created."""
+    box.fault("never-starts", "diego-api-0")
+    box.after(60)
+    assert [condition(pod, "Ready") for pod in box.pods()] == [True, True]
+    box.delete("diego-api-0")
+    box.after(120)
+    first, second = box.pods()
+    assert (first["status"]["phase"], second["status"]["phase"]) == ("Pending", "Running")
+    waiting = [each["state"]["waiting"]["reason"] for each in first["status"]["containerStatuses"]]
+    assert waiting == ["ContainerCreating", "ContainerCreating"]
+    box.fault("may-start", "diego-api-0")
+    box.after(10)
+    assert [condition(pod, "Ready") for pod in box.pods()] == [True, True]
+
+
 def test_api_pods_that_disagree(box: Box) -> None:
     box.fault("blind", "api-1")
     first, second = box.nc(pod="api-0"), box.nc(pod="api-1")

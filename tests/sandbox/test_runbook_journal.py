@@ -130,7 +130,7 @@ async def test_a_foundation_that_was_never_acted_on_has_no_journal_and_none_is_l
 async def test_a_journal_that_is_lost_in_mid_run() -> None:
     """Nothing is known of the run any more: nothing more is deleted, neither now nor after `reset`."""
     quick = SOON | {"cooldown": "0s"}
-    async with incident(remediation=quick) as (box, webhook, before):
+    async with incident(remediation=quick, together=False) as (box, webhook, before):
         trap = at_delete(box, 1, lambda: delete_journal(box))
         await fire(webhook)
         await asyncio.wait_for(trap.sprung.wait(), DEADLINE)

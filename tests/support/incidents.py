@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from sandbox.cluster.foundation import Foundation, Timing
-from sandbox.cluster.objects import Obj
+from sandbox.cluster.objects import Obj, is_terminating, uid_of
 from sandbox.cluster.resources import CONFIGMAPS, EVENTS, PODS, STATEFULSETS, Resource
+from sandbox.cluster.store import Change
 from sandbox.sandbox import Sandbox
 from tests.support import audit
 from tests.support.audit import Deletion
@@ -65,6 +66,7 @@ async def incident(
     foundation: Foundation | None = None,
     *,
     broken: bool = True,
+    together: bool = True,
     active: str = "true",
     fast: bool = False,
     remediation: Json | None = None,
@@ -72,7 +74,7 @@ async def incident(
 ) -> AsyncIterator[Incident]:
     """A foundation that broke while a webhook watched it; nobody has notified the webhook yet.
 
-    `broken=False` leaves the foundation healthy. `active` is the value of the active label. `fast` shortens the
+    `broken=False` leaves the foundation healthy; `together` and `active` go to `break_it`. `fast` shortens the
     webhook's time-outs (`tests.support.fast_webhook`). `remediation` and `config_of` go to `config`.
     """
     async with boxed(foundation) as box:
@@ -80,7 +82,7 @@ async def incident(
         async with serving(path, fast=fast) as webhook:
             before = uids(box)
             if broken:
-                await break_it(box, active=active)
+                await break_it(box, active=active, together=together)
             yield Incident(box, webhook, before)
 
 
@@ -89,13 +91,38 @@ def diego_api(box: Sandbox) -> list[Obj]:
     return [pod for pod in box.state()["pods"] if pod["name"].startswith("diego-api-")]
 
 
-async def break_it(box: Sandbox, *, active: str = "true") -> None:
-    """The lock's database goes away and comes back: no BBS leads any more, and none will."""
+async def break_it(box: Sandbox, *, active: str = "true", together: bool = True) -> None:
+    """The lock's database goes away and comes back: no BBS leads any more, and none will.
+
+    `together=False`: a new pod need not wait until the old ones are deleted (see `start_together`).
+    """
     await settled(box, lambda pods: all(map(partial(_has_seen_the_database, box), pods)))
     box.fault("locket-db-down")
     await settled(box, lambda pods: all(pod["wedged"] for pod in pods))
     box.fault("locket-db-up")
     await settled(box, lambda pods: not any(pod["active"] == active for pod in pods))
+    if together:
+        start_together(box, "diego-api")
+        start_together(box, "diego-locket")
+
+
+def start_together(box: Sandbox, component: str) -> None:
+    """A new pod of the component starts only when each pod that it has now was told to end.
+
+    Without this, one that comes back fast leads before a busy machine has sent the next delete, and the pods that are
+    left are rightly spared.
+    """
+    pods, held = uids(box, component), box.cluster.faults.never_starts
+    left = set(pods.values())
+    held.update(pods)
+
+    def record(change: Change) -> None:
+        if left and change.resource is PODS and (change.type == "DELETED" or is_terminating(change.object)):
+            left.discard(uid_of(change.object))
+            if not left:
+                held.difference_update(pods)
+
+    box.cluster.store.subscribe(record)
 
 
 def _has_seen_the_database(box: Sandbox, pod: Obj) -> bool:
@@ -237,16 +264,10 @@ async def told(box: Sandbox, reason: str) -> list[tuple[str, str, str]]:
 
 
 def assert_recovered(box: Sandbox, before: dict[str, str], *, active: str = "true") -> None:
-    """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again.
-
-    On a slow machine the first new pod may serve before the next one is deleted: then that is rightly spared.
-    """
-    spared = {pod["uid"] for pod in journal(box)["runs"][-1]["pods"] if pod["state"] == "spared"}
-    restarted = set(before.values()) - spared
-    assert restarted
-    assert sorted(map(str, deleted(box))) == sorted(restarted)
-    assert {each.uid for each in deletions(box)} == restarted
-    assert set(uids(box).values()) & set(before.values()) == spared
+    """Asserts that each pod of the incident was deleted once, by its UID, and that the box is whole again."""
+    assert sorted(map(str, deleted(box))) == sorted(before.values())
+    assert {each.uid for each in deletions(box)} == set(before.values())
+    assert not set(uids(box).values()) & set(before.values())
     assert whole(box, active=active)
 
 
