@@ -170,7 +170,7 @@ async def test_killed_while_it_waits(approved: str) -> None:
 
 async def test_a_run_that_does_not_wait_cannot_be_approved() -> None:
     """Mode `auto`, in mid-proof: there is nothing to approve, and the run needs no person."""
-    slow = {"confirm": {"attempts": 10, "interval": "300ms"}}
+    slow = {"confirm": {"attempts": 20, "interval": "300ms"}}
     async with incident(remediation=slow) as (box, webhook, before):
         await fire(webhook)
         run = await webhook.reached("confirm-unreachable")

@@ -229,8 +229,8 @@ def pause(box: Sandbox) -> None:
 
 
 async def test_paused_before_the_first_delete() -> None:
-    slow = SOON | {"confirm": {"attempts": 10, "interval": "300ms"}}
-    async with incident(remediation=slow) as (box, webhook, before):
+    endless = SOON | {"confirm": {"attempts": 100, "interval": "300ms"}}
+    async with incident(remediation=endless) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         pause(box)

@@ -27,6 +27,8 @@ from tests.support.traps import at_delete
 
 SOON = {"retry": "100ms"}
 SLOW = SOON | {"confirm": {"attempts": 10, "interval": "300ms"}}
+ENDLESS = SOON | {"confirm": {"attempts": 100, "interval": "300ms"}}
+"""A proof that something else ends."""
 OTHER = "DiegoNoActiveLeader"
 
 
@@ -172,8 +174,7 @@ async def test_reachable_without_nc() -> None:
 
 async def test_the_bbs_comes_back_while_it_is_being_checked() -> None:
     """One attempt fails, the next succeeds: a failover, and no reason for a restart."""
-    slow = {"confirm": {"attempts": 20, "interval": "200ms"}}
-    async with incident(remediation=slow) as (box, webhook, before):
+    async with incident(remediation=ENDLESS) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         for pod in before:
@@ -187,8 +188,7 @@ async def test_the_bbs_comes_back_while_it_is_being_checked() -> None:
 @pytest.mark.parametrize(("fault", "repair"), [("api-hang", "api-resume"), ("api-kill", "api-start")])
 async def test_without_an_api_server_nothing_is_deleted(fault: str, repair: str) -> None:
     """The run ends when the API server is back, without a delete; the next one recovers the foundation."""
-    remediation = SOON | {"confirm": {"attempts": 10, "interval": "300ms"}}
-    async with incident(remediation=remediation, fast=True) as (box, webhook, before):
+    async with incident(remediation=SLOW, fast=True) as (box, webhook, before):
         await fire(webhook)
         await webhook.reached("confirm-unreachable")
         box.fault(fault)
@@ -228,7 +228,7 @@ async def test_observing_deletes_nothing() -> None:
 
 
 async def test_resolved_before_the_restart() -> None:
-    async with incident(remediation=SLOW) as (box, webhook, before):
+    async with incident(remediation=ENDLESS) as (box, webhook, before):
         first, second = alert(), alert(OTHER)
         await fire(webhook, first, second)
         await webhook.reached("confirm-unreachable")
