@@ -59,6 +59,22 @@ class _Handle(asyncio.TimerHandle):
         self._cancelled = True
 
 
+class _Task(asyncio.Task[T]):
+    """A task whose hash is a number of its loop: asyncio keeps tasks in sets, and cancels them in the order of a set.
+
+    An object's own hash is its address, by which an incident would go as the process's memory happens to be.
+    """
+
+    __slots__ = ("_number",)
+
+    def __init__(self, coro: Coroutine[Any, Any, T], *, number: int, **options: Any) -> None:
+        self._number = number  # first: asyncio adds the task to a set at once
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs until `main` is done. Callbacks of processes are numbered; `on_step` is called before number `alarm`."""
 
@@ -72,6 +88,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._runnable: list[Process] = []  # those that have something ready and are not stopped
         self._unfinished: list[asyncio.Task[Any]] = []
         self._most_unfinished = KEPT
+        self._tasks = 0
         self._running = False
         self.steps = 0
         """Callbacks of processes so far, the world's not counted."""
@@ -87,9 +104,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         process = Process(name)
         context = copy_context()
         context.run(current_process.set, process)
-        task: asyncio.Task[Any] = context.run(lambda: asyncio.Task(main(), loop=self, context=context))
-        self._keep(task)
-        return process, task
+        return process, context.run(lambda: self.create_task(main(), context=context))
 
     def _keep(self, task: "asyncio.Task[Any]") -> None:
         """Keeps a task: a killed process's code must never run, not even when it is collected."""
@@ -159,7 +174,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         context = copy_context()
         context.run(current_process.set, self._world)
         try:
-            task = asyncio.Task(future, loop=self, context=context)
+            task = self.create_task(future, context=context)
             self._run(task)
             return task.result()
         finally:
@@ -261,7 +276,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> "asyncio.Task[T]":
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks += 1
+        task = _Task(coro, number=self._tasks, loop=self, name=name, context=context)
         self._keep(task)
         return task
 

@@ -51,9 +51,13 @@ def lines(seed: int) -> list[tuple[float, str]]:
     return incident.lines()
 
 
-@pytest.mark.parametrize("seed", [3, 17, 31])
+@pytest.mark.parametrize("seed", [3, 17, 43, 175, 2454, 2749])
 def test_the_same_seed_plays_the_same_incident(seed: int) -> None:
-    assert lines(seed) == lines(seed)
+    """Wherever the objects are in memory: in the last four, tasks are cancelled that asyncio keeps in a set."""
+    first = lines(seed)
+    for others in range(3):
+        play(others)
+        assert lines(seed) == first
 
 
 def test_other_seeds_play_other_incidents() -> None:
