@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,8 @@ from tests.matrix.pair import Replica, replicas
 from tests.matrix.points import Json, Point
 from tests.matrix.tail import Tail
 from tests.support.audit import JOURNAL
-from tests.support.incidents import fire
-from tests.support.programs import until
+from tests.support.incidents import alert, notification
+from tests.support.programs import Webhook, until
 
 FINAL = 150.0
 """Seconds after the fault within which a run must have its final outcome."""
@@ -97,7 +98,7 @@ async def _play(cell: Cell, cf: Cf, started: float) -> Result:
     remediation = REMEDIATION | {"await_ready": {"timeout": fault.patience}, "retry": fault.retry}
     async with replicas(cf, ambush, remediation) as (first, second):
         await asyncio.gather(first.start(), second.start(), _break(cf))
-        await fire(second.webhook)
+        await until(partial(_notified, second.webhook), what="a notification on record", every=1.0)
         scene = await asyncio.wait_for(struck, 60)
         runs, violations = await _final(cf, fault.allowed(point), fault.passing)
         ended = time.monotonic()
@@ -136,6 +137,13 @@ async def _break(cf: Cf) -> None:
         return all(pod["metadata"]["labels"].get(ACTIVE) == "false" for pod in await cf.pods())
 
     await until(passive, what="no pod to be labelled active", every=0.2)
+
+
+async def _notified(webhook: Webhook) -> bool:
+    """Whether a notification is on record; one that is not (503) is sent again, as Alertmanager does."""
+    status, said = await webhook.notify(notification(alert()))
+    assert status in {202, 503}, f"{status} {said}\n{webhook.text}"
+    return status == 202
 
 
 async def _final(cf: Cf, allowed: frozenset[str], passing: frozenset[str]) -> tuple[list[Json], list[str]]:

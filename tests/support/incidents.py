@@ -192,7 +192,7 @@ def notification(*alerts: Json, group: str = '{}:{alertname="DiegoBBSUnreachable
 async def fire(webhook: Webhook, *alerts: Json) -> None:
     """Notifies of the incident; it must be on record."""
     status, said = await webhook.notify(notification(*(alerts or (alert(),))))
-    assert status == 202, (status, said)
+    assert status == 202, f"{status} {said}\n{webhook.text}"
 
 
 async def call_off(webhook: Webhook, *alerts: Json) -> None:
@@ -201,7 +201,7 @@ async def call_off(webhook: Webhook, *alerts: Json) -> None:
     An alert that still fires after a run that did not help is queued, and runs again by itself.
     """
     status, said = await webhook.notify(notification(*map(resolved, alerts)))
-    assert status == 202, (status, said)
+    assert status == 202, f"{status} {said}\n{webhook.text}"
     await webhook.until_metrics(
         {"diego_remediation_wanted{foundation=cf}": 0, "diego_remediation_run_in_progress{foundation=cf}": 0}
     )
